@@ -1,0 +1,7 @@
+//! Who belongs where and may do what.
+
+mod roster;
+mod sign_in;
+
+pub use roster::{Channel, FloorPolicy, FloorSettings, Membership, Roster, RosterError, User};
+pub use sign_in::{Device, Invitation, SignInError, redeem, readmit};

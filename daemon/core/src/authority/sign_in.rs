@@ -1,0 +1,87 @@
+//! How a device gets in: an invitation opens the door a number of times until its end; what it leaves on
+//! the device is a credential that readmits it for as long as the roster has its user.
+//!
+//! Secrets never come here: the store keeps and looks up their hashes.
+
+use serde::{Deserialize, Serialize};
+
+use super::Roster;
+use crate::ids::UserId;
+
+/// An invitation as stored, under the hash of its secret. Times are UTC seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    pub user: UserId,
+    pub devices_left: u32,
+    pub ends: u64,
+    pub revoked: bool,
+}
+
+/// A device credential as stored, under the hash of its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    pub user: UserId,
+    pub since: u64,
+    pub revoked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    #[error("this invitation is not known here")]
+    UnknownInvitation,
+    #[error("this invitation has ended")]
+    Ended,
+    #[error("this invitation was used on as many devices as it was made for")]
+    UsedUp,
+    #[error("this invitation was withdrawn")]
+    Withdrawn,
+    #[error("this device is not known here")]
+    UnknownDevice,
+    #[error("this device was locked out")]
+    LockedOut,
+    #[error("this person is no longer on the box's roster")]
+    NotOnRoster,
+}
+
+/// Uses an invitation once: what it becomes, and the device it lets in.
+pub fn redeem(
+    invitation: Option<&Invitation>,
+    roster: &Roster,
+    utc: u64,
+) -> Result<(Invitation, Device), SignInError> {
+    let invitation = invitation.ok_or(SignInError::UnknownInvitation)?;
+    if invitation.revoked {
+        return Err(SignInError::Withdrawn);
+    }
+    if utc >= invitation.ends {
+        return Err(SignInError::Ended);
+    }
+    if invitation.devices_left == 0 {
+        return Err(SignInError::UsedUp);
+    }
+    if !roster.users.contains_key(&invitation.user) {
+        return Err(SignInError::NotOnRoster);
+    }
+    let device = Device {
+        user: invitation.user.clone(),
+        since: utc,
+        revoked: false,
+    };
+    let left = Invitation {
+        devices_left: invitation.devices_left - 1,
+        ..invitation.clone()
+    };
+    Ok((left, device))
+}
+
+/// Whether a device that was here before may come in again, and as whom.
+pub fn readmit(device: Option<&Device>, roster: &Roster) -> Result<UserId, SignInError> {
+    let device = device.ok_or(SignInError::UnknownDevice)?;
+    if device.revoked {
+        return Err(SignInError::LockedOut);
+    }
+    if !roster.users.contains_key(&device.user) {
+        return Err(SignInError::NotOnRoster);
+    }
+    Ok(device.user.clone())
+}

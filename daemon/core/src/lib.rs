@@ -1,0 +1,6 @@
+//! Everything the box decides, and nothing it does: no clock, no socket, no file, no async. Time and
+//! randomness are arguments. The daemon (`pttd`) feeds these machines and carries out what they say.
+
+pub mod authority;
+pub mod ids;
+pub mod wire;

@@ -1,0 +1,4 @@
+//! What goes over a wire, as types. No decision is made here.
+
+pub mod encoding;
+pub mod signal;
