@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderName;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::site::Site;
@@ -57,6 +58,15 @@ impl Encoding {
     }
 }
 
+/// Why there is no WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("the box answered the upgrade with {0}")]
+    Status(u16),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
 /// A signed-in device.
 pub struct Client {
     pub user: String,
@@ -74,23 +84,46 @@ pub struct Client {
 }
 
 impl Site {
-    /// Opens `/ws` with these headers: refused, or a socket nobody has said HELLO on.
-    pub async fn websocket(&self, headers: &[(&str, &str)]) -> Result<Result<Socket, tungstenite::Error>> {
-        let mut request = format!("wss://127.0.0.1:{}/ws", self.ready.https.port()).into_client_request()?;
+    /// Opens `/ws` with these headers: a socket nobody has said HELLO on, and the subprotocol it was given.
+    pub async fn websocket(&self, headers: &[(&str, &str)]) -> Result<(Socket, String), Refused> {
+        let mut request = format!("wss://127.0.0.1:{}/ws", self.ready.https.port())
+            .into_client_request()
+            .context("the request for a WebSocket")?;
         for (name, value) in headers {
-            let name: tungstenite::http::HeaderName = name.parse()?;
-            request.headers_mut().insert(name, value.parse()?);
+            let name: HeaderName = name.parse().context("a header's name")?;
+            request
+                .headers_mut()
+                .insert(name, value.parse().context("a header's value")?);
         }
-        let opened = tokio_tungstenite::client_async(request, self.tls().await?).await;
-        Ok(opened.map(|(socket, _)| socket))
+        let (socket, answer) =
+            match tokio_tungstenite::client_async(request, self.tls().await?).await {
+                Ok(opened) => opened,
+                Err(tungstenite::Error::Http(answer)) => {
+                    return Err(Refused::Status(answer.status().as_u16()));
+                }
+                Err(e) => return Err(Refused::Other(e.into())),
+            };
+        let protocol = answer.headers().get("sec-websocket-protocol");
+        let protocol = protocol
+            .and_then(|p| p.to_str().ok())
+            .unwrap_or_default()
+            .to_string();
+        Ok((socket, protocol))
     }
 
     /// POSTs the invitation as the page does: the device credential.
     pub async fn redeem(&self, secret: &str) -> Result<String> {
         let body = json!({ "invitation": secret }).to_string();
         let headers = [("content-type", "application/json")];
-        let answer = self.https("POST", "/api/v1/sign-in", &headers, &body).await?;
-        ensure!(answer.status == 200, "sign-in: {} {}", answer.status, answer.text());
+        let answer = self
+            .https("POST", "/api/v1/sign-in", &headers, &body)
+            .await?;
+        ensure!(
+            answer.status == 200,
+            "sign-in: {} {}",
+            answer.status,
+            answer.text()
+        );
         let device = answer.json()?["device"].as_str().map(String::from);
         device.context("sign-in gives a device credential")
     }
@@ -113,15 +146,27 @@ impl Site {
         encoding: Encoding,
         resume: Option<String>,
     ) -> Result<Client> {
-        let socket = self.websocket(&[("sec-websocket-protocol", encoding.protocol())]).await??;
-        let hello = ClientMessage::Hello { token: None, device: Some(device.to_string()), resume };
+        let socket = self
+            .websocket(&[("sec-websocket-protocol", encoding.protocol())])
+            .await?
+            .0;
+        let hello = ClientMessage::Hello {
+            token: None,
+            device: Some(device.to_string()),
+            resume,
+        };
         Client::over(socket, encoding, user, Some(hello)).await
     }
 }
 
 impl Client {
     /// Says HELLO where there is one to say, and waits for the WELCOME.
-    pub async fn over(socket: Socket, encoding: Encoding, user: &str, hello: Option<ClientMessage>) -> Result<Client> {
+    pub async fn over(
+        socket: Socket,
+        encoding: Encoding,
+        user: &str,
+        hello: Option<ClientMessage>,
+    ) -> Result<Client> {
         let (sink, stream) = socket.split();
         let (tell, incoming) = mpsc::unbounded_channel();
         let reader = tokio::spawn(read(stream, encoding, tell)).abort_handle();
@@ -136,14 +181,26 @@ impl Client {
             inbox: VecDeque::new(),
             last_id: 0,
         };
-        if let Some(ClientMessage::Hello { device: Some(device), .. }) = &hello {
+        if let Some(ClientMessage::Hello {
+            device: Some(device),
+            ..
+        }) = &hello
+        {
             client.device.clone_from(device);
         }
         if let Some(hello) = hello {
             client.tell(hello).await?;
         }
-        client.welcome = client.expect("WELCOME", |m| matches!(m, ServerMessage::Welcome { .. }).then(|| m.clone())).await?;
-        if let ServerMessage::Welcome { device: Some(device), .. } = &client.welcome {
+        client.welcome = client
+            .expect("WELCOME", |m| {
+                matches!(m, ServerMessage::Welcome { .. }).then(|| m.clone())
+            })
+            .await?;
+        if let ServerMessage::Welcome {
+            device: Some(device),
+            ..
+        } = &client.welcome
+        {
             client.device.clone_from(device);
         }
         Ok(client)
@@ -162,16 +219,26 @@ impl Client {
         let what = format!("an answer to {message:?}");
         let request = self.encoding.write(&Request { id, message })?;
         self.send(request).await?;
-        self.take(&what, PATIENCE, |reply| (reply.id == id).then(|| reply.message.clone())).await
+        self.take(&what, PATIENCE, |reply| {
+            (reply.id == id).then(|| reply.message.clone())
+        })
+        .await
     }
 
     /// Sends whatever it is.
     pub async fn send(&mut self, message: Message) -> Result<()> {
-        self.sink.send(message).await.with_context(|| format!("{} sending", self.user))
+        self.sink
+            .send(message)
+            .await
+            .with_context(|| format!("{} sending", self.user))
     }
 
     /// Waits for the first message this finds something in. What else comes stays for later questions.
-    pub async fn expect<T>(&mut self, what: &str, find: impl FnMut(&ServerMessage) -> Option<T>) -> Result<T> {
+    pub async fn expect<T>(
+        &mut self,
+        what: &str,
+        find: impl FnMut(&ServerMessage) -> Option<T>,
+    ) -> Result<T> {
         self.expect_within(PATIENCE, what, find).await
     }
 
@@ -181,7 +248,8 @@ impl Client {
         what: &str,
         mut find: impl FnMut(&ServerMessage) -> Option<T>,
     ) -> Result<T> {
-        self.take(what, deadline, |reply| find(&reply.message)).await
+        self.take(what, deadline, |reply| find(&reply.message))
+            .await
     }
 
     async fn take<T>(
@@ -246,7 +314,11 @@ impl Client {
     }
 }
 
-async fn read(mut stream: SplitStream<Socket>, encoding: Encoding, tell: mpsc::UnboundedSender<Result<Reply, String>>) {
+async fn read(
+    mut stream: SplitStream<Socket>,
+    encoding: Encoding,
+    tell: mpsc::UnboundedSender<Result<Reply, String>>,
+) {
     loop {
         let told = match stream.next().await {
             Some(Ok(Message::Close(frame))) => Err(format!("{frame:?}")),
