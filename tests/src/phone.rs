@@ -282,6 +282,15 @@ impl Transport {
         .await
     }
 
+    /// Waits until so many more packets have been heard, whatever they say.
+    pub async fn hears_sound(&mut self, packets: usize) -> Result<()> {
+        let wanted = self.state.borrow().heard + packets;
+        self.until(&format!("{packets} packets"), move |state| {
+            state.heard >= wanted
+        })
+        .await
+    }
+
     /// Waits until so many more words have been said.
     pub async fn says(&mut self, words: u32) -> Result<()> {
         let wanted = self.said() + words;
