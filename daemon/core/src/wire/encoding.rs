@@ -1,7 +1,6 @@
 //! The two encodings of the signaling messages: JSON text and MessagePack binary, chosen by the
 //! WebSocket's subprotocol.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::ser::Serialize;
 
