@@ -88,6 +88,8 @@ pub enum Output {
     Close { connection: ConnectionId },
     /// Answer this offer, off the reactor, and say so with [`Input::Built`].
     Build { transport: TransportId, sdp: String },
+    /// A transport that was to be built is not wanted any more, or could not be.
+    Forget(TransportId),
     /// `Talker` is for all shards, the rest for the transport's own.
     Media(Command),
 }
@@ -366,7 +368,7 @@ impl Edge {
             Ok((built, sdp)) => self.open(session, channel, built, sdp, now),
             Err(error) => {
                 tracing::info!(%session, %channel, %error, "offer refused");
-                self.transports.remove(&transport);
+                self.forget_transport(transport);
                 self.bad_offer(session, &error);
             }
         }
@@ -536,7 +538,7 @@ impl Edge {
             return;
         };
         if let Some((transport, _)) = joined.building {
-            self.transports.remove(&transport);
+            self.forget_transport(transport);
         }
         if let Some(transport) = joined.transport {
             self.close_transport(transport);
@@ -554,6 +556,11 @@ impl Edge {
     fn close_transport(&mut self, transport: TransportId) {
         self.transports.remove(&transport);
         self.outputs.push_back(Output::Media(Command::Close(transport)));
+    }
+
+    fn forget_transport(&mut self, transport: TransportId) {
+        self.transports.remove(&transport);
+        self.outputs.push_back(Output::Forget(transport));
     }
 
     fn set_presence(&mut self, session: SessionId, presence: Presence) {

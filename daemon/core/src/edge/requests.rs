@@ -105,7 +105,7 @@ impl Edge {
         joined.candidates = 0;
         let before = joined.building.replace((transport, request));
         if let Some((before, _)) = before {
-            self.transports.remove(&before);
+            self.forget_transport(before);
         }
         self.transports.insert(transport, (session, channel));
         self.outputs.push_back(Output::Build { transport, sdp });
