@@ -93,16 +93,12 @@ impl Media {
             let figures = Arc::<Figures>::default();
             let mut others = inboxes.clone();
             let inbox = others.remove(n);
-            let thread = thread::Thread::new(
-                Queues { orders, fan_out },
-                inbox.wake.clone(),
-                others,
-                events.clone(),
-                figures.clone(),
-            );
+            let queues = Queues { orders, fan_out };
+            let (wake, events) = (inbox.wake.clone(), events.clone());
+            let told = figures.clone();
             std::thread::Builder::new()
                 .name(format!("media-{n}"))
-                .spawn(move || thread.run())
+                .spawn(move || thread::Thread::new(queues, wake, others, events, told).run())
                 .context("starting a media thread")?;
             shards.push(Shard {
                 inbox,
@@ -125,11 +121,14 @@ impl Media {
         let wanted = self.wanted_addresses();
         let mut refused = None;
         for (n, shard) in self.shards.iter_mut().enumerate() {
-            let gone = shard.bound.extract_if(.., |ip, _| !wanted.contains(ip));
-            for (_, address) in gone {
-                tracing::info!(%address, "media address gone");
-                shard.inbox.give(ToShard::Unbind(address));
-            }
+            shard.bound.retain(|ip, address| {
+                let stays = wanted.contains(ip);
+                if !stays {
+                    tracing::info!(%address, "media address gone");
+                    shard.inbox.give(ToShard::Unbind(*address));
+                }
+                stays
+            });
             for ip in &wanted {
                 if shard.bound.contains_key(ip) {
                     continue;
