@@ -4,13 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use pttd_core::wire::signal::{ClientMessage, Reply, Request, ServerMessage};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -75,9 +73,8 @@ pub struct Client {
     /// The WELCOME.
     pub welcome: ServerMessage,
     encoding: Encoding,
-    sink: SplitSink<Socket, Message>,
+    outgoing: mpsc::UnboundedSender<Message>,
     incoming: mpsc::UnboundedReceiver<Result<Reply, String>>,
-    reader: AbortHandle,
     /// Came, and nobody asked for it yet.
     inbox: VecDeque<Reply>,
     last_id: u64,
@@ -167,17 +164,16 @@ impl Client {
         user: &str,
         hello: Option<ClientMessage>,
     ) -> Result<Client> {
-        let (sink, stream) = socket.split();
-        let (tell, incoming) = mpsc::unbounded_channel();
-        let reader = tokio::spawn(read(stream, encoding, tell)).abort_handle();
+        let (outgoing, to_send) = mpsc::unbounded_channel();
+        let (came, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(carry(socket, encoding, to_send, came));
         let mut client = Client {
             user: user.to_string(),
             device: String::new(),
             welcome: ServerMessage::Pong {},
             encoding,
-            sink,
+            outgoing,
             incoming,
-            reader,
             inbox: VecDeque::new(),
             last_id: 0,
         };
@@ -209,7 +205,7 @@ impl Client {
     /// Sends a message nobody has to answer.
     pub async fn tell(&mut self, message: ClientMessage) -> Result<()> {
         let message = self.encoding.write(&Request { id: None, message })?;
-        self.send(message).await
+        self.send(message)
     }
 
     /// Sends a request and waits for what answers it.
@@ -218,7 +214,7 @@ impl Client {
         let id = Some(self.last_id);
         let what = format!("an answer to {message:?}");
         let request = self.encoding.write(&Request { id, message })?;
-        self.send(request).await?;
+        self.send(request)?;
         self.take(&what, PATIENCE, |reply| {
             (reply.id == id).then(|| reply.message.clone())
         })
@@ -226,11 +222,9 @@ impl Client {
     }
 
     /// Sends whatever it is.
-    pub async fn send(&mut self, message: Message) -> Result<()> {
-        self.sink
-            .send(message)
-            .await
-            .with_context(|| format!("{} sending", self.user))
+    pub fn send(&mut self, message: Message) -> Result<()> {
+        let sent = self.outgoing.send(message);
+        sent.map_err(|_over| anyhow!("{} has no connection to send on", self.user))
     }
 
     /// Waits for the first message this finds something in. What else comes stays for later questions.
@@ -304,36 +298,46 @@ impl Client {
     }
 
     /// Goes without a word, as a phone in a lift does.
-    pub fn vanish(self) {
-        self.reader.abort();
-    }
+    pub fn vanish(self) {}
 
     /// Closes the WebSocket as a page does that is closed.
     pub async fn close(mut self) -> Result<()> {
-        self.sink.close().await.context("closing")
+        self.send(Message::Close(None))?;
+        self.closed().await.map(drop)
     }
 }
 
-async fn read(
-    mut stream: SplitStream<Socket>,
+/// Owns the socket, which is gone when the client is forgotten.
+async fn carry(
+    mut socket: Socket,
     encoding: Encoding,
-    tell: mpsc::UnboundedSender<Result<Reply, String>>,
+    mut to_send: mpsc::UnboundedReceiver<Message>,
+    came: mpsc::UnboundedSender<Result<Reply, String>>,
 ) {
-    loop {
-        let told = match stream.next().await {
-            Some(Ok(Message::Close(frame))) => Err(format!("{frame:?}")),
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                encoding.read(&message).map_err(|e| format!("{e:#}"))
+    let end = loop {
+        let next = tokio::select! {
+            message = to_send.recv() => {
+                let Some(message) = message else { return };
+                match socket.send(message).await {
+                    Ok(()) => continue,
+                    Err(e) => break e.to_string(),
+                }
             }
-            Some(Ok(_)) => continue,
-            Some(Err(e)) => Err(e.to_string()),
-            None => Err(String::from("the stream ended")),
+            next = socket.next() => next,
         };
-        let over = told.is_err();
-        if tell.send(told).is_err() || over {
+        let reply = match next {
+            Some(Ok(Message::Close(frame))) => break format!("{frame:?}"),
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => encoding.read(&message),
+            Some(Ok(_)) => continue,
+            Some(Err(e)) => break e.to_string(),
+            None => break String::from("the stream ended"),
+        };
+        let came = came.send(reply.map_err(|e| format!("{e:#}")));
+        if came.is_err() {
             return;
         }
-    }
+    };
+    let _ = came.send(Err(end));
 }
 
 /// `expect!(anna, ServerMessage::Queued { position, .. } => position)`: waits for a message of this form.

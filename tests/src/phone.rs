@@ -269,16 +269,29 @@ impl Transport {
 
     /// Waits until so many more words of this talker have been heard.
     pub async fn hears(&mut self, talker: u32, words: usize) -> Result<()> {
+        self.hears_within(PATIENCE, talker, words).await
+    }
+
+    pub async fn hears_within(
+        &mut self,
+        deadline: Duration,
+        talker: u32,
+        words: usize,
+    ) -> Result<()> {
         let wanted = self.heard_of(talker).len() + words;
         let heard = Arc::clone(&self.heard);
-        self.until(&format!("{words} words of talker {talker}"), move |_| {
-            let heard = heard.lock().expect("what was heard");
-            heard
-                .iter()
-                .filter(|h| h.word.is_some_and(|w| w.talker == talker))
-                .count()
-                >= wanted
-        })
+        self.within(
+            deadline,
+            &format!("{words} words of talker {talker}"),
+            move |_| {
+                let heard = heard.lock().expect("what was heard");
+                heard
+                    .iter()
+                    .filter(|h| h.word.is_some_and(|w| w.talker == talker))
+                    .count()
+                    >= wanted
+            },
+        )
         .await
     }
 
@@ -309,9 +322,18 @@ impl Transport {
             .context("waiting for the end")
     }
 
-    async fn until(&mut self, what: &str, mut is: impl FnMut(&State) -> bool) -> Result<()> {
+    async fn until(&mut self, what: &str, is: impl FnMut(&State) -> bool) -> Result<()> {
+        self.within(PATIENCE, what, is).await
+    }
+
+    async fn within(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        mut is: impl FnMut(&State) -> bool,
+    ) -> Result<()> {
         let found = tokio::time::timeout(
-            PATIENCE,
+            deadline,
             self.state
                 .wait_for(|state| is(state) || state.over.is_some()),
         )
@@ -322,7 +344,7 @@ impl Transport {
                 None => Ok(()),
             },
             Ok(Err(_)) => bail!("waiting for {what}: the transport is gone"),
-            Err(_) => bail!("not within {PATIENCE:?}: {what}"),
+            Err(_) => bail!("not within {deadline:?}: {what}"),
         }
     }
 }

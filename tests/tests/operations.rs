@@ -67,7 +67,7 @@ async fn asked_to_stop_it_tells_everyone_frees_the_floors_and_goes() -> Result<(
     expect!(ben, ServerMessage::Start { .. })?;
     site.signal(Signal::SIGTERM)?;
     let since = Instant::now();
-    expect!(anna, ServerMessage::Revoked { .. })?;
+    expect!(anna, ServerMessage::Stop { .. })?;
     expect!(
         ben,
         ServerMessage::Stop {
@@ -148,7 +148,7 @@ fn a_mistake_in_the_settings_is_told_with_file_and_line() -> Result<()> {
         let (code, words, _dir) = check(settings, None)?;
         assert_eq!(code, Some(64), "{settings}: {words}");
         assert!(
-            words.contains(&format!("pttd.toml:{line}")),
+            words.contains(&format!("pttd.toml, line {line}:")),
             "{settings}: {words}"
         );
         assert!(words.contains(word), "{settings}: {words}");
@@ -180,7 +180,7 @@ fn a_mistake_in_the_roster_is_told_with_file_and_line() -> Result<()> {
         let (code, words, _dir) = check("", Some(roster))?;
         assert_eq!(code, Some(64), "{roster}: {words}");
         assert!(
-            words.contains(&format!("roster.toml:{line}")),
+            words.contains(&format!("roster.toml, line {line}:")),
             "{roster}: {words}"
         );
         assert!(words.contains(word), "{roster}: {words}");
@@ -290,7 +290,11 @@ async fn thirty_stewards_are_invited_on_a_sheet_of_cards() -> Result<()> {
         String::from_utf8_lossy(&out.stderr)
     );
     let sheet = std::fs::read_to_string(&cards)?;
-    assert_eq!(sheet.matches("<svg").count(), 30, "a code for each");
+    assert_eq!(
+        sheet.matches("<svg").count(),
+        60,
+        "on each card a code to trust the box and one to come in"
+    );
     assert!(sheet.contains("Steward &lt;30&gt;"));
     assert!(!sheet.contains("Steward <30>"), "a name is no markup");
     Ok(())
@@ -307,7 +311,7 @@ async fn a_mistake_in_the_list_of_stewards_invites_nobody() -> Result<()> {
     assert!(!out.status.success());
     let words = String::from_utf8(out.stderr)?;
     assert!(
-        words.contains("stewards.csv:3") && words.contains("nowhere"),
+        words.contains("stewards.csv, line 3:") && words.contains("nowhere"),
         "{words}"
     );
     assert!(out.stdout.is_empty(), "Dora is not half invited");
