@@ -75,8 +75,12 @@ pub struct Client {
 
 impl Site {
     /// Opens `/ws` with these headers: refused, or a socket nobody has said HELLO on.
-    pub async fn websocket(&self, headers: &[(&str, &str)]) -> Result<Result<Socket, tungstenite::Error>> {
-        let mut request = format!("wss://127.0.0.1:{}/ws", self.ready.https.port()).into_client_request()?;
+    pub async fn websocket(
+        &self,
+        headers: &[(&str, &str)],
+    ) -> Result<Result<Socket, tungstenite::Error>> {
+        let mut request =
+            format!("wss://127.0.0.1:{}/ws", self.ready.https.port()).into_client_request()?;
         for (name, value) in headers {
             let name: tungstenite::http::HeaderName = name.parse()?;
             request.headers_mut().insert(name, value.parse()?);
@@ -89,8 +93,15 @@ impl Site {
     pub async fn redeem(&self, secret: &str) -> Result<String> {
         let body = json!({ "invitation": secret }).to_string();
         let headers = [("content-type", "application/json")];
-        let answer = self.https("POST", "/api/v1/sign-in", &headers, &body).await?;
-        ensure!(answer.status == 200, "sign-in: {} {}", answer.status, answer.text());
+        let answer = self
+            .https("POST", "/api/v1/sign-in", &headers, &body)
+            .await?;
+        ensure!(
+            answer.status == 200,
+            "sign-in: {} {}",
+            answer.status,
+            answer.text()
+        );
         let device = answer.json()?["device"].as_str().map(String::from);
         device.context("sign-in gives a device credential")
     }
@@ -113,15 +124,26 @@ impl Site {
         encoding: Encoding,
         resume: Option<String>,
     ) -> Result<Client> {
-        let socket = self.websocket(&[("sec-websocket-protocol", encoding.protocol())]).await??;
-        let hello = ClientMessage::Hello { token: None, device: Some(device.to_string()), resume };
+        let socket = self
+            .websocket(&[("sec-websocket-protocol", encoding.protocol())])
+            .await??;
+        let hello = ClientMessage::Hello {
+            token: None,
+            device: Some(device.to_string()),
+            resume,
+        };
         Client::over(socket, encoding, user, Some(hello)).await
     }
 }
 
 impl Client {
     /// Says HELLO where there is one to say, and waits for the WELCOME.
-    pub async fn over(socket: Socket, encoding: Encoding, user: &str, hello: Option<ClientMessage>) -> Result<Client> {
+    pub async fn over(
+        socket: Socket,
+        encoding: Encoding,
+        user: &str,
+        hello: Option<ClientMessage>,
+    ) -> Result<Client> {
         let (sink, stream) = socket.split();
         let (tell, incoming) = mpsc::unbounded_channel();
         let reader = tokio::spawn(read(stream, encoding, tell)).abort_handle();
@@ -136,14 +158,26 @@ impl Client {
             inbox: VecDeque::new(),
             last_id: 0,
         };
-        if let Some(ClientMessage::Hello { device: Some(device), .. }) = &hello {
+        if let Some(ClientMessage::Hello {
+            device: Some(device),
+            ..
+        }) = &hello
+        {
             client.device.clone_from(device);
         }
         if let Some(hello) = hello {
             client.tell(hello).await?;
         }
-        client.welcome = client.expect("WELCOME", |m| matches!(m, ServerMessage::Welcome { .. }).then(|| m.clone())).await?;
-        if let ServerMessage::Welcome { device: Some(device), .. } = &client.welcome {
+        client.welcome = client
+            .expect("WELCOME", |m| {
+                matches!(m, ServerMessage::Welcome { .. }).then(|| m.clone())
+            })
+            .await?;
+        if let ServerMessage::Welcome {
+            device: Some(device),
+            ..
+        } = &client.welcome
+        {
             client.device.clone_from(device);
         }
         Ok(client)
@@ -162,16 +196,26 @@ impl Client {
         let what = format!("an answer to {message:?}");
         let request = self.encoding.write(&Request { id, message })?;
         self.send(request).await?;
-        self.take(&what, PATIENCE, |reply| (reply.id == id).then(|| reply.message.clone())).await
+        self.take(&what, PATIENCE, |reply| {
+            (reply.id == id).then(|| reply.message.clone())
+        })
+        .await
     }
 
     /// Sends whatever it is.
     pub async fn send(&mut self, message: Message) -> Result<()> {
-        self.sink.send(message).await.with_context(|| format!("{} sending", self.user))
+        self.sink
+            .send(message)
+            .await
+            .with_context(|| format!("{} sending", self.user))
     }
 
     /// Waits for the first message this finds something in. What else comes stays for later questions.
-    pub async fn expect<T>(&mut self, what: &str, find: impl FnMut(&ServerMessage) -> Option<T>) -> Result<T> {
+    pub async fn expect<T>(
+        &mut self,
+        what: &str,
+        find: impl FnMut(&ServerMessage) -> Option<T>,
+    ) -> Result<T> {
         self.expect_within(PATIENCE, what, find).await
     }
 
@@ -181,7 +225,8 @@ impl Client {
         what: &str,
         mut find: impl FnMut(&ServerMessage) -> Option<T>,
     ) -> Result<T> {
-        self.take(what, deadline, |reply| find(&reply.message)).await
+        self.take(what, deadline, |reply| find(&reply.message))
+            .await
     }
 
     async fn take<T>(
@@ -246,7 +291,11 @@ impl Client {
     }
 }
 
-async fn read(mut stream: SplitStream<Socket>, encoding: Encoding, tell: mpsc::UnboundedSender<Result<Reply, String>>) {
+async fn read(
+    mut stream: SplitStream<Socket>,
+    encoding: Encoding,
+    tell: mpsc::UnboundedSender<Result<Reply, String>>,
+) {
     loop {
         let told = match stream.next().await {
             Some(Ok(Message::Close(frame))) => Err(format!("{frame:?}")),

@@ -81,8 +81,13 @@ pub trait World {
 impl Endpoint {
     /// A new one and its offer: one `sendrecv` line of Opus, as the page's.
     pub fn new(local: SocketAddr, now: Instant) -> Result<(Endpoint, String)> {
-        let mut rtc = Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, false).build(now);
-        rtc.add_local_candidate(Candidate::host(local, "udp")?).context("our own candidate")?;
+        let mut rtc = Rtc::builder()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, false)
+            .build(now);
+        rtc.add_local_candidate(Candidate::host(local, "udp")?)
+            .context("our own candidate")?;
         let mut change = rtc.sdp_api();
         let mid = change.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
         let (offer, pending) = change.apply().context("an offer")?;
@@ -100,9 +105,13 @@ impl Endpoint {
     }
 
     pub fn answer(&mut self, sdp: &str) -> Result<()> {
-        let answer = SdpAnswer::from_sdp_string(sdp).with_context(|| format!("the box's answer: {sdp}"))?;
+        let answer =
+            SdpAnswer::from_sdp_string(sdp).with_context(|| format!("the box's answer: {sdp}"))?;
         let pending = self.pending.take().context("an answer without an offer")?;
-        self.rtc.sdp_api().accept_answer(pending, answer).with_context(|| format!("the box's answer: {sdp}"))
+        self.rtc
+            .sdp_api()
+            .accept_answer(pending, answer)
+            .with_context(|| format!("the box's answer: {sdp}"))
     }
 
     pub fn connected(&self) -> bool {
@@ -111,9 +120,18 @@ impl Endpoint {
 
     pub fn receive(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> Result<()> {
         // Whatever is no STUN, DTLS or RTP is not for us.
-        let Ok(contents) = datagram.try_into() else { return Ok(()) };
-        let receive = Receive { proto: Protocol::Udp, source: from, destination: self.local, contents };
-        self.rtc.handle_input(Input::Receive(now, receive)).context("receiving")
+        let Ok(contents) = datagram.try_into() else {
+            return Ok(());
+        };
+        let receive = Receive {
+            proto: Protocol::Udp,
+            source: from,
+            destination: self.local,
+            contents,
+        };
+        self.rtc
+            .handle_input(Input::Receive(now, receive))
+            .context("receiving")
     }
 
     /// Sends one word, as loud as somebody who talks.
@@ -128,22 +146,32 @@ impl Endpoint {
         let time = ticks as u32 / FRAME_TICKS * FRAME_TICKS;
         let seq = SeqNo::from(self.seq);
         self.seq += 1;
-        let level = ExtensionValues { audio_level: Some(-20), voice_activity: Some(true), ..Default::default() };
+        let level = ExtensionValues {
+            audio_level: Some(-20),
+            voice_activity: Some(true),
+            ..Default::default()
+        };
         let mut api = self.rtc.direct_api();
-        let stream = api.stream_tx_by_mid(self.mid, None).context("a stream to send")?;
+        let stream = api
+            .stream_tx_by_mid(self.mid, None)
+            .context("a stream to send")?;
         stream.write_rtp(RtpWrite::new(pt, seq, time, now, word.encode()).ext_vals(level));
         Ok(())
     }
 
     /// Lets it do what is due: until when it needs nothing.
     pub fn poll(&mut self, now: Instant, world: &mut impl World) -> Result<Instant> {
-        self.rtc.handle_input(Input::Timeout(now)).context("the time passing")?;
+        self.rtc
+            .handle_input(Input::Timeout(now))
+            .context("the time passing")?;
         loop {
             match self.rtc.poll_output().context("our end")? {
                 Output::Timeout(at) => return Ok(at),
                 Output::Transmit(t) => world.send(t.destination, &t.contents),
                 Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(Event::IceConnectionStateChange(IceConnectionState::Disconnected)) => {
+                Output::Event(Event::IceConnectionStateChange(
+                    IceConnectionState::Disconnected,
+                )) => {
                     bail!("the box is not there any more");
                 }
                 Output::Event(Event::RtpPacket(packet)) => world.heard(packet),

@@ -33,7 +33,10 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -42,7 +45,9 @@ impl Site {
     pub async fn tls(&self) -> Result<TlsStream<TcpStream>> {
         let ca = self.plain("GET", "/ca.crt", &[], "").await?;
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(ca.body.to_vec())).context("the box's CA")?;
+        roots
+            .add(CertificateDer::from(ca.body.to_vec()))
+            .context("the box's CA")?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -52,18 +57,41 @@ impl Site {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::from(address.ip());
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.context("TLS with the box")
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .context("TLS with the box")
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.https("GET", path, &[], "").await
     }
 
-    pub async fn https(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
-        request(self.tls().await?, self.ready.https, method, path, headers, body).await
+    pub async fn https(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer> {
+        request(
+            self.tls().await?,
+            self.ready.https,
+            method,
+            path,
+            headers,
+            body,
+        )
+        .await
     }
 
-    pub async fn plain(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+    pub async fn plain(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer> {
         let stream = TcpStream::connect(self.ready.plain).await?;
         request(stream, self.ready.plain, method, path, headers, body).await
     }
@@ -80,16 +108,22 @@ async fn request<S>(
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path);
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         request = request.header(header::HOST, host.to_string());
     }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let answer = sender.send_request(request.body(Full::new(Bytes::from(body.to_string())))?).await?;
+    let answer = sender
+        .send_request(request.body(Full::new(Bytes::from(body.to_string())))?)
+        .await?;
     let (parts, body) = answer.into_parts();
     Ok(Answer {
         status: parts.status,

@@ -97,14 +97,27 @@ impl Phone {
             ServerMessage::Welcome { session_id, .. } => session_id.0 as u32,
             _ => 0,
         };
-        Phone { signal, tag, transports: BTreeMap::new() }
+        Phone {
+            signal,
+            tag,
+            transports: BTreeMap::new(),
+        }
     }
 
     /// JOIN, then the offer, until the sound is connected: the JOINED.
     pub async fn join(&mut self, channel: &str) -> Result<ServerMessage> {
         let channel_id = ChannelId::from(channel);
-        let joined = self.ask(ClientMessage::Join { channel_id: channel_id.clone(), muted: false }).await?;
-        ensure!(matches!(joined, ServerMessage::Joined { .. }), "{} joining {channel}: {joined:?}", self.user);
+        let joined = self
+            .ask(ClientMessage::Join {
+                channel_id: channel_id.clone(),
+                muted: false,
+            })
+            .await?;
+        ensure!(
+            matches!(joined, ServerMessage::Joined { .. }),
+            "{} joining {channel}: {joined:?}",
+            self.user
+        );
         self.connect(channel).await?;
         Ok(joined)
     }
@@ -112,7 +125,9 @@ impl Phone {
     /// Offers a new transport for a joined channel and waits until it is connected.
     pub async fn connect(&mut self, channel: &str) -> Result<()> {
         let mut transport = self.offer(channel).await?;
-        transport.until("connected", |state| state.connected).await?;
+        transport
+            .until("connected", |state| state.connected)
+            .await?;
         self.transports.insert(channel.into(), transport);
         Ok(())
     }
@@ -122,7 +137,9 @@ impl Phone {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         let local = socket.local_addr()?;
         let (endpoint, sdp) = Endpoint::new(local, Instant::now())?;
-        let answered = self.ask(ClientMessage::WebrtcOffer { channel_id, sdp }).await?;
+        let answered = self
+            .ask(ClientMessage::WebrtcOffer { channel_id, sdp })
+            .await?;
         let ServerMessage::WebrtcAnswer { sdp, .. } = answered else {
             bail!("{} offering: {answered:?}", self.user)
         };
@@ -130,20 +147,39 @@ impl Phone {
         let (orders, taken) = mpsc::unbounded_channel();
         let (told, state) = watch::channel(State::default());
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
-        tokio::spawn(live(endpoint, socket, self.tag, taken, told, Arc::clone(&heard)));
-        let transport = Transport { orders, state, heard, local, remote };
+        tokio::spawn(live(
+            endpoint,
+            socket,
+            self.tag,
+            taken,
+            told,
+            Arc::clone(&heard),
+        ));
+        let transport = Transport {
+            orders,
+            state,
+            heard,
+            local,
+            remote,
+        };
         transport.order(Order::Answer(sdp))?;
         Ok(transport)
     }
 
     pub fn on(&mut self, channel: &str) -> Result<&mut Transport> {
         let id = ChannelId::from(channel);
-        self.transports.get_mut(&id).with_context(|| format!("no transport on {channel}"))
+        self.transports
+            .get_mut(&id)
+            .with_context(|| format!("no transport on {channel}"))
     }
 
     /// Asks for the floor: whatever the box answers.
     pub async fn start(&mut self, channel: &str, level: Level) -> Result<ServerMessage> {
-        self.ask(ClientMessage::Start { channel_id: channel.into(), level }).await
+        self.ask(ClientMessage::Start {
+            channel_id: channel.into(),
+            level,
+        })
+        .await
     }
 
     /// Asks for the floor, gets it and talks.
@@ -153,7 +189,9 @@ impl Phone {
 
     pub async fn press_at(&mut self, channel: &str, level: Level) -> Result<TransmissionId> {
         match self.start(channel, level).await? {
-            ServerMessage::StartSuccess { transmission_id, .. } => {
+            ServerMessage::StartSuccess {
+                transmission_id, ..
+            } => {
                 self.on(channel)?.talk()?;
                 Ok(transmission_id)
             }
@@ -164,7 +202,10 @@ impl Phone {
     /// Falls silent and lets go.
     pub async fn release(&mut self, channel: &str) -> Result<ServerMessage> {
         self.on(channel)?.hush()?;
-        self.ask(ClientMessage::Stop { channel_id: channel.into() }).await
+        self.ask(ClientMessage::Stop {
+            channel_id: channel.into(),
+        })
+        .await
     }
 
     /// Signaling vanishes, sound goes on: what is left of a phone whose TCP was lost.
@@ -175,13 +216,19 @@ impl Phone {
 
     /// The same phone with its signaling back.
     pub fn regained(signal: Client, tag: u32, transports: BTreeMap<ChannelId, Transport>) -> Phone {
-        Phone { signal, tag, transports }
+        Phone {
+            signal,
+            tag,
+            transports,
+        }
     }
 }
 
 impl Transport {
     fn order(&self, order: Order) -> Result<()> {
-        self.orders.send(order).map_err(|_gone| anyhow!("this transport is over: {:?}", self.state.borrow().over))
+        self.orders
+            .send(order)
+            .map_err(|_gone| anyhow!("this transport is over: {:?}", self.state.borrow().over))
     }
 
     /// One packet in 20 ms, whether it has the floor or not.
@@ -223,7 +270,11 @@ impl Transport {
         let heard = Arc::clone(&self.heard);
         self.until(&format!("{words} words of talker {talker}"), move |_| {
             let heard = heard.lock().expect("what was heard");
-            heard.iter().filter(|h| h.word.is_some_and(|w| w.talker == talker)).count() >= wanted
+            heard
+                .iter()
+                .filter(|h| h.word.is_some_and(|w| w.talker == talker))
+                .count()
+                >= wanted
         })
         .await
     }
@@ -231,16 +282,28 @@ impl Transport {
     /// Waits until so many more words have been said.
     pub async fn says(&mut self, words: u32) -> Result<()> {
         let wanted = self.said() + words;
-        self.until(&format!("{words} words said"), move |state| state.said >= wanted).await
+        self.until(&format!("{words} words said"), move |state| {
+            state.said >= wanted
+        })
+        .await
     }
 
     /// Waits until this end notices that the box is gone.
     pub async fn ends(&mut self) -> Result<()> {
-        self.state.wait_for(|state| state.over.is_some()).await.map(drop).context("waiting for the end")
+        self.state
+            .wait_for(|state| state.over.is_some())
+            .await
+            .map(drop)
+            .context("waiting for the end")
     }
 
     async fn until(&mut self, what: &str, mut is: impl FnMut(&State) -> bool) -> Result<()> {
-        let found = tokio::time::timeout(PATIENCE, self.state.wait_for(|state| is(state) || state.over.is_some())).await;
+        let found = tokio::time::timeout(
+            PATIENCE,
+            self.state
+                .wait_for(|state| is(state) || state.over.is_some()),
+        )
+        .await;
         match found {
             Ok(Ok(state)) => match &state.over {
                 Some(why) => bail!("waiting for {what}: the transport ended: {why}"),
@@ -254,7 +317,9 @@ impl Transport {
 
 /// The box's address, from the first candidate of its answer.
 fn candidate(sdp: &str) -> Result<SocketAddr> {
-    let line = sdp.lines().find_map(|line| line.strip_prefix("a=candidate:"));
+    let line = sdp
+        .lines()
+        .find_map(|line| line.strip_prefix("a=candidate:"));
     let line = line.with_context(|| format!("the answer has a candidate: {sdp}"))?;
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
@@ -301,7 +366,13 @@ async fn live(
     frames.set_missed_tick_behavior(MissedTickBehavior::Burst);
     elapsed(Instant::now());
     let why = loop {
-        let polled = endpoint.poll(Instant::now(), &mut Ears { socket: &socket, heard: &heard });
+        let polled = endpoint.poll(
+            Instant::now(),
+            &mut Ears {
+                socket: &socket,
+                heard: &heard,
+            },
+        );
         let until = match polled {
             Ok(until) => until,
             Err(e) => break format!("{e:#}"),
@@ -313,7 +384,8 @@ async fn live(
             over: None,
         };
         told.send_if_modified(|before| {
-            let changed = (before.connected, before.heard, before.said) != (state.connected, state.heard, state.said);
+            let changed = (before.connected, before.heard, before.said)
+                != (state.connected, state.heard, state.said);
             *before = state;
             changed
         });

@@ -147,11 +147,15 @@ async fn spawn(dir: &Path, log: &Arc<Mutex<Vec<String>>>) -> Result<(Child, Read
         }
         if Instant::now() > deadline {
             let _ = child.kill();
-            bail!("pttd is not ready after {PATIENCE:?}:\n{}", lines(log).join("\n"));
+            bail!(
+                "pttd is not ready after {PATIENCE:?}:\n{}",
+                lines(log).join("\n")
+            );
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let ready = serde_json::from_slice(&std::fs::read(&ready_file)?).context("reading the ready file")?;
+    let ready =
+        serde_json::from_slice(&std::fs::read(&ready_file)?).context("reading the ready file")?;
     Ok((child, ready))
 }
 
@@ -190,7 +194,10 @@ impl Site {
     pub async fn logs(&self, words: &[&str]) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.log().into_iter().find(|line| words.iter().all(|word| line.contains(word)));
+            let found = self
+                .log()
+                .into_iter()
+                .find(|line| words.iter().all(|word| line.contains(word)));
             if let Some(line) = found {
                 return Ok(line);
             }
@@ -239,7 +246,10 @@ impl Site {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            ensure!(Instant::now() < deadline, "pttd is still there after {PATIENCE:?}");
+            ensure!(
+                Instant::now() < deadline,
+                "pttd is still there after {PATIENCE:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -259,9 +269,20 @@ impl Site {
 
     /// After it ended: the same state and the same addresses.
     pub async fn start_again(&mut self) -> Result<()> {
-        let Ready { https, plain, media, .. } = &self.ready;
+        let Ready {
+            https,
+            plain,
+            media,
+            ..
+        } = &self.ready;
         let media = media.first().copied().unwrap_or(0);
-        write_settings(self.dir.path(), https.port(), plain.port(), media, &self.settings)?;
+        write_settings(
+            self.dir.path(),
+            https.port(),
+            plain.port(),
+            media,
+            &self.settings,
+        )?;
         (self.child, self.ready) = spawn(self.dir.path(), &self.log).await?;
         Ok(())
     }
@@ -277,7 +298,10 @@ impl Drop for Site {
         }
         let bad = log.iter().find(|line| {
             (line.contains(" ERROR ") || line.contains("panicked at"))
-                && !self.expected_errors.iter().any(|words| line.contains(words))
+                && !self
+                    .expected_errors
+                    .iter()
+                    .any(|words| line.contains(words))
         });
         if let Some(line) = bad
             && !std::thread::panicking()

@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 use super::Packet;
 use super::rewrite::Rewrite;
 use super::route::Route;
-use super::transport::{
-    CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun,
-};
+use super::transport::{CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun};
 use crate::ids::{RouteId, TransportId};
 
 /// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
@@ -196,13 +194,9 @@ impl Shard {
         let Some(slot) = &mut self.slots[at] else {
             return;
         };
-        let understood = slot.transport.handle_datagram(
-            source,
-            destination,
-            datagram,
-            now,
-            &mut self.outlet,
-        );
+        let understood =
+            slot.transport
+                .handle_datagram(source, destination, datagram, now, &mut self.outlet);
         if !understood {
             self.counters.undecodable += 1;
         }
@@ -295,7 +289,10 @@ impl Shard {
         if self.by_address.get(&source) != Some(&at) {
             let slot = self.slots[at].as_mut()?;
             // The password is checked before the address is believed.
-            if !slot.transport.is_asked_by(source, destination, datagram, now) {
+            if !slot
+                .transport
+                .is_asked_by(source, destination, datagram, now)
+            {
                 return None;
             }
             const ADDRESSES: usize = 16;
@@ -363,7 +360,8 @@ impl Shard {
             let Some(slot) = &mut self.slots[at] else {
                 continue;
             };
-            slot.transport.forward(packet, &place, now, &mut self.outlet);
+            slot.transport
+                .forward(packet, &place, now, &mut self.outlet);
             slot.rearm(at, &mut self.timers);
             self.counters.packets_forwarded += 1;
             for seen in self.outlet.seen.drain(before..) {

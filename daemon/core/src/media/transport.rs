@@ -299,7 +299,9 @@ impl Transport {
 /// The transport a STUN request is for: we chose the ufrag, its first eight characters are the id.
 pub(super) fn asked_transport(datagram: &[u8]) -> Option<TransportId> {
     let message = StunMessage::parse(datagram).ok()?;
-    let (ours, _) = message.is_binding_request().then(|| message.split_username())??;
+    let (ours, _) = message
+        .is_binding_request()
+        .then(|| message.split_username())??;
     let id = u32::from_str_radix(ours.get(..8)?, 16).ok()?;
     Some(TransportId(id))
 }
@@ -314,11 +316,7 @@ fn is_plaintext_alert(datagram: &[u8]) -> bool {
     datagram.first() == Some(&ALERT) && datagram.get(3..5) == Some(&[0, 0])
 }
 
-fn receive(
-    source: SocketAddr,
-    destination: SocketAddr,
-    datagram: &[u8],
-) -> Option<Receive<'_>> {
+fn receive(source: SocketAddr, destination: SocketAddr, datagram: &[u8]) -> Option<Receive<'_>> {
     Some(Receive {
         proto: Protocol::Udp,
         source,
@@ -389,7 +387,10 @@ fn audio_stream(rtc: &mut Rtc, answer: &str) -> Option<(Pt, Ssrc)> {
         let media = rtc.media(mid)?;
         let direction = media.direction();
         let pt = media.remote_pts().first().copied();
-        let stream = rtc.direct_api().stream_tx_by_mid(mid, None).map(|s| s.ssrc());
+        let stream = rtc
+            .direct_api()
+            .stream_tx_by_mid(mid, None)
+            .map(|s| s.ssrc());
         if let (Some(pt), Some(ssrc), true, true) =
             (pt, stream, direction.is_sending(), direction.is_receiving())
         {
