@@ -317,7 +317,18 @@ impl Shard {
             };
             let id = slot.transport.id;
             match seen {
-                Seen::Connected => self.events.push_back(Event::Connected(id)),
+                Seen::Connected => {
+                    let egress = slot.transport.take_egress();
+                    if let Some(route) = self.routes.get_mut(&slot.route) {
+                        route.set_egress(id, egress);
+                    }
+                    self.events.push_back(Event::Connected(id));
+                }
+                Seen::Moved(path) => {
+                    if let Some(route) = self.routes.get_mut(&slot.route) {
+                        route.set_path(id, path);
+                    }
+                }
                 Seen::Packet(packet) => {
                     self.counters.packets_received += 1;
                     slot.last_packet = now;
@@ -354,17 +365,21 @@ impl Shard {
             self.counters.without_floor += 1;
             return;
         }
-        let before = self.outlet.seen.len();
         let mut lost = Vec::new();
-        for (at, place) in on_route.places(packet.seq, packet.time, now) {
+        for (listener, place) in on_route.listeners(packet.seq, packet.time, now) {
+            self.counters.packets_forwarded += 1;
+            if let Some(egress) = &mut listener.egress {
+                self.outlet.transmits.extend(egress.protect(packet, &place));
+                continue;
+            }
+            let at = listener.slot;
             let Some(slot) = &mut self.slots[at] else {
                 continue;
             };
             slot.transport
                 .forward(packet, &place, now, &mut self.outlet);
             slot.rearm(at, &mut self.timers);
-            self.counters.packets_forwarded += 1;
-            for seen in self.outlet.seen.drain(before..) {
+            for seen in self.outlet.seen.drain(..) {
                 if let Seen::Closed(reason) = seen {
                     lost.push((at, reason));
                 }

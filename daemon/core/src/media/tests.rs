@@ -86,6 +86,10 @@ impl Net {
     }
 
     fn join(&mut self, n: u32, paused: bool) {
+        self.join_as(n, paused, |_| {});
+    }
+
+    fn join_as(&mut self, n: u32, paused: bool, change: impl FnOnce(&mut Transport)) {
         let (mut rtc, mid, pending, sdp) = self.offer(n);
         let offer = Offer {
             transport: TransportId(n),
@@ -94,7 +98,8 @@ impl Net {
             candidates: vec![BOX.parse().expect("an address")],
             random: [n as u8; 32],
         };
-        let (transport, answer) = Transport::accept(offer, self.now).expect("accepted");
+        let (mut transport, answer) = Transport::accept(offer, self.now).expect("accepted");
+        change(&mut transport);
         let command = Command::Open {
             transport: Box::new(transport),
             route: ROUTE,
@@ -479,6 +484,20 @@ fn an_offer_that_never_connects_is_forgotten() {
 }
 
 #[test]
+fn a_listener_whose_profile_is_not_ours_is_served_by_str0m() {
+    let mut net = Net::with_peers(1);
+    // Keys that never come are those of a profile we do not know.
+    net.join_as(2, false, |transport| transport.keys = Default::default());
+    net.run(Duration::from_secs(2));
+    net.talker(Some(1));
+    net.says(1);
+    net.says(1);
+    let heard = &net.peer(2).heard;
+    assert_eq!(heard.len(), 2);
+    assert_eq!(*heard[1].seq_no, *heard[0].seq_no + 1);
+}
+
+#[test]
 fn a_packet_from_another_shard_is_heard_while_its_talker_has_the_floor() {
     let mut net = Net::with_peers(1);
     let packet = Packet {
@@ -498,6 +517,8 @@ fn a_packet_from_another_shard_is_heard_while_its_talker_has_the_floor() {
     net.shard.handle_fan_out(fan_out, net.now);
     net.run(Duration::from_millis(10));
     assert_eq!(net.peer(1).heard_from(), [9]);
+    let values = &net.peer(1).heard[0].header.ext_vals;
+    assert_eq!(values.audio_level, Some(-20), "the level goes along");
     assert_eq!(net.shard.counters().without_floor, 1);
 }
 
