@@ -167,3 +167,6 @@ fn reason(error: &jsonwebtoken::errors::Error) -> Option<TokenError> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
