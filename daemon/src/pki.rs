@@ -206,7 +206,7 @@ fn permitted_subtrees() -> Result<Vec<GeneralSubtree>> {
 }
 
 /// Whether the CA may vouch for this address.
-fn is_permitted(ip: &IpAddr) -> bool {
+pub fn is_permitted(ip: &IpAddr) -> bool {
     let bits = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
         IpAddr::V6(ip) => ip.to_bits(),

@@ -1,5 +1,6 @@
 //! `pttd run`: puts the parts together, says when they are ready, and takes them down in order.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -298,8 +299,9 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
     let control = control.clone();
     tokio::task::spawn_blocking(move || -> Result<()> {
         let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        let colours = std::io::stdout().is_terminal();
         for card in &cards.cards {
-            println!("{}", show::card(card)?);
+            println!("{}", show::card(card, colours)?);
         }
         println!(
             "{}",
