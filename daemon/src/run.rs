@@ -8,9 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pttd_core::authority::Roster;
+use pttd_core::edge;
+use pttd_core::media::Certificate;
+use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +28,9 @@ use crate::health::Health;
 use crate::invite::{Guest, Inviter, Who};
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
+use crate::reactor::{self, Reactor};
 use crate::sign_in::SignIn;
+use crate::signaling::{self, Signaling};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
@@ -92,6 +98,23 @@ pub async fn run(options: Options) -> Result<()> {
         changed,
     });
     let control_socket = admin::listen(&state)?;
+    let certificate = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || pki::media_certificate(&store)).await??
+    };
+    let reactor = Reactor::new(
+        edge_settings(&settings),
+        &settings.media,
+        store.roster(),
+        Certificate {
+            certificate: certificate.certificate,
+            private_key: certificate.private_key,
+        },
+        health.clone(),
+    )?;
+    let ports = reactor.media().ports();
+    let inbox = reactor.inbox();
+    let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
         box_name: settings.box_name(),
         sign_in,
@@ -102,8 +125,10 @@ pub async fn run(options: Options) -> Result<()> {
     });
 
     let mut parts = JoinSet::new();
-    parts.spawn(take_roster_changes(changes, stop.clone()));
-    let page = web::router(web.clone());
+    parts.spawn(reactor.run(stop.clone()));
+    parts.spawn(take_roster_changes(changes, inbox, stop.clone()));
+    let ws = get(signaling::upgrade).with_state(signaling);
+    let page = web::router(web.clone()).route("/ws", ws);
     let handles = [Handle::new(), Handle::new()];
     let tls = certificates.tls()?;
     let https_app = web::https(web.clone(), page.clone());
@@ -121,7 +146,7 @@ pub async fn run(options: Options) -> Result<()> {
         let ready = json!({
             "https": for_clients(origins.https),
             "plain": for_clients(origins.plain),
-            "media": [],
+            "media": ports,
             "fingerprint_ca": fingerprint,
             "spki": certificates.spki()?,
         });
@@ -188,12 +213,30 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
+fn edge_settings(settings: &Settings) -> edge::Settings {
+    edge::Settings {
+        gateway: settings.box_name(),
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        ice_servers: Vec::new(),
+        limits: Limits {
+            message_bytes: signaling::MAX_MESSAGE,
+            sdp_bytes: MAX_SDP,
+            m_lines: MAX_M_LINES,
+            candidates: MAX_CANDIDATES,
+            channels: 10,
+        },
+        dispatch_channels: 50,
+    }
+}
+
 async fn take_roster_changes(
     mut changes: mpsc::Receiver<RosterChanged>,
+    reactor: reactor::Inbox,
     stop: CancellationToken,
 ) -> Result<()> {
     while let Some(Some(change)) = stop.run_until_cancelled(changes.recv()).await {
         tracing::debug!(users = change.roster.users.len(), "the roster changed");
+        reactor.replace_roster(change.roster).await;
         // Whoever asked may have gone away.
         let _ = change.done.send(());
     }

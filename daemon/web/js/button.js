@@ -1,0 +1,173 @@
+// What begins and ends a press: fingers, the space bar, the latch, the emergency ring, the headset's button, and the
+// page going away under the finger.
+
+export const EMERGENCY_HOLD_MS = 2000;
+
+/**
+ * A button that is held: by a pointer, or by Enter or the space bar on it. `down(source)` says whether the hold is
+ * to be followed to its end, `up(reason)` is that end, `tap` a click without either.
+ */
+function holdable(element, { down, up, tap }) {
+  let pointer = null;
+  let key = null;
+
+  element.addEventListener('pointerdown', (event) => {
+    if (event.button !== 0) return;
+    // The compatible mouse events and the long-press menu would steal the finger.
+    event.preventDefault();
+    element.focus({ preventScroll: true });
+    if (!down('pointer')) return;
+    pointer = event.pointerId;
+    try {
+      element.setPointerCapture(pointer);
+    } catch {
+      // The finger is gone already; its pointerup or pointercancel follows.
+    }
+  });
+  for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) {
+    element.addEventListener(type, (event) => {
+      if (event.pointerId !== pointer) return;
+      pointer = null;
+      up(type);
+    });
+  }
+  element.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' && event.key !== ' ') return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!event.repeat && down('key')) key = event.key;
+  });
+  // On the window: the focus may have moved on while the key was down.
+  addEventListener('keyup', (event) => {
+    if (event.target === element && (event.key === 'Enter' || event.key === ' ')) event.preventDefault();
+    if (event.key !== key) return;
+    key = null;
+    up('keyup');
+  });
+  // Screen readers and switches click without a pointer or a key.
+  element.addEventListener('click', (event) => {
+    if (event.detail === 0) tap();
+  });
+  // iOS starts its own long press from the touch, not from the pointer.
+  element.addEventListener('touchstart', (event) => event.preventDefault(), { passive: false });
+}
+
+/** The big button and the space bar. With the latch a tap begins and the next one ends. */
+export function wireTalkButton(button, press, latched) {
+  const toggle = (source) => {
+    if (!press.end(source)) press.begin(source, 'normal', false);
+    return false;
+  };
+  const down = (source) => {
+    if (press.active && !press.active.held) {
+      press.end('tap');
+      return false;
+    }
+    return latched() ? toggle('tap') : press.begin(source, 'normal', true);
+  };
+  const up = (reason) => {
+    if (press.active?.held) press.end(reason);
+  };
+  holdable(button, { down, up, tap: () => toggle('tap') });
+
+  // The space bar talks from anywhere, except where the keyboard has walked to a control of its own.
+  const taken = (target) => target.closest?.('input, dialog') || target.matches?.('button:focus-visible');
+  let held = false;
+  addEventListener('keydown', (event) => {
+    if (event.key !== ' ' || taken(event.target)) return;
+    event.preventDefault();
+    if (!event.repeat) held = down('space');
+  });
+  addEventListener('keyup', (event) => {
+    if (event.key !== ' ' || !held) return;
+    event.preventDefault();
+    held = false;
+    up('keyup');
+  });
+}
+
+/** The emergency key: it asks for the floor once it was held for two seconds, and the ring shows how far it is. */
+export function wireEmergency(button, press, latched, show) {
+  let timer = 0;
+  const rest = () => {
+    clearTimeout(timer);
+    timer = 0;
+    show(false);
+  };
+  const down = (source) => {
+    if (press.active?.level === 'emergency') {
+      press.end('tap');
+      return false;
+    }
+    if (timer) return false;
+    show(true);
+    timer = setTimeout(() => {
+      rest();
+      press.end('emergency');
+      press.begin(source, 'emergency', !latched());
+    }, EMERGENCY_HOLD_MS);
+    return true;
+  };
+  const up = (reason) => {
+    if (timer) rest();
+    else if (press.active?.held && press.active.level === 'emergency') press.end(reason);
+  };
+  holdable(button, { down, up, tap: () => {} });
+  return { rest };
+}
+
+/** A page that is hidden, left or covered lets go, whatever held it: a notification shade must not leave a hot microphone. */
+export function wireEnds(end) {
+  addEventListener('blur', () => end('blur'));
+  addEventListener('pagehide', () => end('pagehide'));
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'hidden') end('hidden');
+  });
+  addEventListener('contextmenu', (event) => {
+    if (!event.target.closest?.('input')) event.preventDefault();
+  });
+}
+
+/**
+ * The headset's button, where the browser has a media session. It belongs to whoever plays sound, so a silent file
+ * runs while we are on air and rests otherwise: 'play' then means talk and 'pause' means let go. It must be
+ * this way round: phones also send 'pause' when a headset is pulled out.
+ */
+export class HeadsetButton {
+  #silence = null;
+
+  constructor(press) {
+    const session = navigator.mediaSession;
+    if (!session) return;
+    this.#silence = new Audio('/silence.flac');
+    this.#silence.loop = true;
+    const actions = {
+      play: () => press.begin('headset', 'normal', false),
+      pause: () => press.end('headset'),
+      stop: () => press.end('headset'),
+      hangup: () => press.end('headset'),
+    };
+    for (const [action, run] of Object.entries(actions)) {
+      try {
+        session.setActionHandler(action, run);
+      } catch {
+        // This browser has no such button.
+      }
+    }
+  }
+
+  /** To be called from a tap: the browser gives the button to pages that have played something. */
+  async unlock() {
+    if (!this.#silence) return;
+    await this.#silence.play().catch(() => {});
+    this.#silence.pause();
+  }
+
+  show(channel, box, onAir) {
+    if (!this.#silence) return;
+    navigator.mediaSession.metadata = new MediaMetadata({ title: channel, artist: box, artwork: [{ src: '/icons/icon-192.png', sizes: '192x192' }] });
+    navigator.mediaSession.playbackState = onAir ? 'playing' : 'paused';
+    if (onAir) this.#silence.play().catch(() => {});
+    else this.#silence.pause();
+  }
+}

@@ -1,0 +1,297 @@
+// Draws the page's state. Text and attributes change, places never do: nothing jumps when someone talks.
+
+import { clock, timeOfDay, wordAt, words } from './words.js';
+
+const at = (id) => document.getElementById(id);
+const text = (element, value) => {
+  if (element.textContent !== value) element.textContent = value;
+};
+const attribute = (element, name, value) => {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+};
+const shape = (svg, name) => attribute(svg.querySelector('use') ?? svg, 'href', `#shape-${name}`);
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+const picture = (name) => {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  use.setAttribute('href', `#shape-${name}`);
+  svg.append(use);
+  svg.setAttribute('aria-hidden', 'true');
+  return svg;
+};
+
+const BUTTON_SHAPE = {
+  idle: 'microphone',
+  hearing: 'hearing',
+  pressed: 'microphone',
+  onair: 'on-air',
+  denied: 'denied',
+  queued: 'wait',
+  revoked: 'denied',
+  offline: 'no-link',
+  listen: 'microphone-off',
+};
+const LAMP_SHAPE = { idle: 'idle', hearing: 'hearing', unheard: 'hearing', onair: 'on-air', emergency: 'emergency' };
+
+/** Fills the words into the page's fixed places and wires what only the view needs. */
+export function prepare() {
+  for (const element of document.querySelectorAll('[data-word]')) element.textContent = wordAt(element.dataset.word);
+  for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', wordAt(element.dataset.label));
+  at('emergency').setAttribute('aria-label', words.emergency.label);
+  at('latch').setAttribute('aria-label', words.latch.label);
+  const people = at('people');
+  people.addEventListener('click', () => {
+    const open = people.getAttribute('aria-expanded') !== 'true';
+    people.setAttribute('aria-expanded', open);
+    at('talk').dataset.people = open ? 'open' : 'closed';
+  });
+  at('status').addEventListener('click', () => at('about').showModal());
+  at('about').addEventListener('click', (event) => {
+    if (event.target === at('about')) at('about').close();
+  });
+}
+
+/** 'starting', 'sign-in' or 'talk'. */
+export const showView = (name) => attribute(at('app'), 'data-view', name);
+
+export function drawSignIn(sentence) {
+  text(at('sign-in-words'), sentence);
+}
+
+/** Says something once to those who do not see the page. */
+export const announce = (sentence) => text(at('announce'), sentence);
+
+/** What the button shows. The first word that is true counts: our own press, then what keeps us from pressing. */
+export function buttonState(channel, page) {
+  if (channel && channel.mine.state !== 'idle') return channel.mine.state;
+  if (!page.connected || !channel) return 'offline';
+  if (!channel.rights.talk || page.microphone.refused) return 'listen';
+  return channel.talk ? 'hearing' : 'idle';
+}
+
+/** One channel as `window.pttd` shows it. */
+export function outline(channel, page, microphone) {
+  const own = channel.mine.state === 'onair';
+  const talk = own ? { ...channel.mine, name: page.me.name } : channel.talk && { ...channel.talk, name: channel.talk.talker.name };
+  const selected = channel.id === page.selected;
+  return Object.freeze({
+    name: channel.name,
+    joined: channel.joined,
+    muted: channel.muted,
+    talk: talk && { transmissionId: talk.transmissionId, name: talk.name, level: talk.level, own },
+    button: selected ? buttonState(channel, { connected: page.connected, microphone }) : channel.mine.state,
+    pc: page.transports.get(channel.id)?.state ?? null,
+    unheard: channel.unheard,
+    members: [...channel.members.values()],
+  });
+}
+
+export function draw(page) {
+  const now = performance.now();
+  const { channel } = page;
+  text(at('box-name'), page.box || words.title);
+  drawStatus(page);
+  drawChannels(page);
+  drawTalker(channel, page, now);
+  drawButton(channel, page, now);
+  drawRecent(channel);
+  drawMembers(channel);
+  drawNotice(page);
+  drawTitle(channel, page);
+}
+
+function drawStatus(page) {
+  attribute(at('status'), 'data-state', page.link);
+  const broken = ['off-network', 'box-down', 'signed-out', 'taken'].includes(page.link);
+  const marks = {
+    link: [page.link === 'connected' ? 'good' : broken ? 'bad' : 'wait', broken ? 'no-link' : 'link'],
+    sound: [page.sound.state, page.sound.state === 'good' ? 'hearing' : 'no-sound'],
+    microphone: [
+      page.microphone.ready ? 'good' : page.microphone.refused || page.microphone.state === 'lost' ? 'bad' : 'rest',
+      page.microphone.refused || page.microphone.state === 'lost' ? 'microphone-off' : 'microphone',
+    ],
+  };
+  for (const [name, [state, picture]] of Object.entries(marks)) {
+    attribute(at(`mark-${name}`), 'data-state', state);
+    shape(at(`mark-${name}`), picture);
+    shape(at(`about-${name}-shape`), picture);
+  }
+  const sentences = [page.linkWords, page.sound.words, words.microphone[page.microphone.state]];
+  text(at('status-words'), words.about.open(...sentences));
+  text(at('about-title'), page.box || words.title);
+  text(at('about-link'), sentences[0]);
+  text(at('about-sound'), sentences[1]);
+  text(at('about-microphone'), sentences[2]);
+  const me = page.me;
+  text(at('about-person'), me ? `${words.about.person(me.name, words.role[me.role])} ${words.about.version(page.version)}` : '');
+}
+
+function lampState(channel) {
+  if (channel.emergency) return 'emergency';
+  if (channel.mine.state === 'onair') return 'onair';
+  if (channel.talk) return 'hearing';
+  return channel.unheard ? 'unheard' : 'idle';
+}
+
+function drawChannels(page) {
+  const list = at('channel-list');
+  const shown = new Map([...list.children].map((item) => [item.firstElementChild.dataset.channel, item]));
+  for (const [id, item] of shown) if (!page.channels.has(id)) item.remove();
+  for (const channel of page.channels.values()) {
+    let item = shown.get(channel.id);
+    if (!item) {
+      const parts = ['name', 'activity', 'badge'].map((className) => make('span', { className }));
+      const button = make('button', { type: 'button' }, picture('idle'), ...parts);
+      button.dataset.channel = channel.id;
+      item = make('li', {}, button);
+      list.append(item);
+    }
+    const button = item.firstElementChild;
+    const lamp = lampState(channel);
+    attribute(button, 'data-state', lamp);
+    attribute(button, 'aria-current', channel.id === page.selected ? 'true' : null);
+    shape(button, LAMP_SHAPE[lamp]);
+    const [, name, activity, badge] = button.children;
+    text(name, channel.name);
+    const last = channel.recent[0];
+    const who = channel.mine.state === 'onair' ? words.you : channel.talk?.talker.name;
+    text(activity, who ?? (last ? `${last.name ?? words.you} ${timeOfDay(last.at)}` : ''));
+    text(badge, channel.unheard ? String(channel.unheard) : '');
+    attribute(badge, 'aria-label', channel.unheard ? words.unheard(channel.unheard) : null);
+    attribute(badge, 'role', channel.unheard ? 'img' : null);
+  }
+}
+
+function drawTalker(channel, page, now) {
+  const card = at('talker');
+  const own = channel?.mine.state === 'onair';
+  const talk = own ? channel.mine : channel?.talk;
+  const state = !talk ? 'idle' : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
+  attribute(card, 'data-state', state);
+  shape(at('talker-shape'), { idle: 'idle', hearing: 'hearing', own: 'on-air', emergency: 'emergency' }[state]);
+  const nobody = page.connected && !channel ? words.noChannels : page.connected ? words.nobody : words.link.short[page.link];
+  text(at('talker-name'), own ? words.you : talk ? talk.talker.name : nobody);
+  const about = talk ? [words.level[talk.level], words.role[(own ? page.me : talk.talker).role]] : [];
+  text(at('talker-role'), about.filter((word, i) => word && about.indexOf(word) === i).join(' · '));
+  text(at('talker-time'), talk ? clock(now - talk.since) : '');
+}
+
+function drawButton(channel, page, now) {
+  const button = at('talk-button');
+  const state = buttonState(channel, page);
+  const mine = channel?.mine ?? {};
+  const [word, hint] = buttonWords(state, channel, page, now);
+  attribute(button, 'data-state', state);
+  attribute(button, 'data-level', mine.level ?? 'normal');
+  attribute(button, 'data-warning', state === 'onair' && mine.warned ? 'true' : null);
+  shape(at('button-shape'), state === 'onair' && mine.level === 'emergency' ? 'emergency' : BUTTON_SHAPE[state]);
+  text(at('button-word'), word);
+  text(at('button-hint'), hint);
+  attribute(at('latch'), 'aria-pressed', page.latch);
+  text(at('latch-word'), page.latch ? words.latch.on : words.latch.off);
+  at('emergency').hidden = channel?.rights.level !== 'emergency' || !channel.rights.talk;
+  attribute(at('emergency'), 'data-state', page.emergencyHeld ? 'holding' : mine.level === 'emergency' ? 'on' : 'idle');
+}
+
+function buttonWords(state, channel, page, now) {
+  const { mine, talk } = channel ?? {};
+  const b = words.button;
+  const held = page.press?.held ?? true;
+  switch (state) {
+    case 'idle':
+      if (page.latch) return [b.idleLatch, page.keyboard ? b.idleLatchSpace : ''];
+      return [b.idle, page.keyboard ? b.idleSpace : ''];
+    case 'hearing':
+      return [words.talks(talk.talker.name), page.latch ? b.hearingHintLatch : b.hearingHint];
+    case 'pressed':
+      if (page.microphone.state === 'asking') return [b.pressedMicrophone, ''];
+      return [channel.request === null ? b.pressedConnecting : b.pressed, ''];
+    case 'onair': {
+      const time = clock(now - mine.since);
+      const left = Math.max(0, Math.ceil((mine.until - now) / 1000));
+      const hint = mine.warned ? b.left(left) : held ? b.release : b.releaseLatch;
+      return [mine.level === 'emergency' ? b.onAirEmergency(time) : b.onAir(time), hint];
+    }
+    case 'queued':
+      return [b.queued(mine.position), held ? b.queuedHint(mine.waiting) : b.queuedHintLatch];
+    case 'denied':
+      return [words.denied[mine.reason](mine.name), words.denied.hint[mine.reason]];
+    case 'revoked':
+      return [words.revoked[mine.reason], page.press ? b.letGo : ''];
+    case 'listen':
+      return [b.listen, channel.rights.talk ? b.listenMicrophone : b.listenRight];
+    default:
+      return [b.offline, b.offlineHint];
+  }
+}
+
+// Lists are made anew only when what they say has changed.
+const listed = new WeakMap();
+function relist(list, rows, row) {
+  const key = JSON.stringify(rows);
+  if (listed.get(list) === key) return;
+  listed.set(list, key);
+  list.replaceChildren(...rows.map(row));
+}
+
+function drawRecent(channel) {
+  const rows = (channel?.recent ?? []).map((talk) => ({
+    name: talk.name ?? words.you,
+    time: timeOfDay(talk.at),
+    lasted: clock(talk.lasted),
+    state: talk.level === 'emergency' ? 'emergency' : talk.name === null ? 'own' : talk.unheard ? 'unheard' : 'heard',
+  }));
+  relist(at('recent'), rows.length ? rows : [{ none: true }], ({ none, name, time, lasted, state }) => {
+    if (none) return make('li', { className: 'none', textContent: words.recentNone });
+    const mark = picture({ emergency: 'emergency', own: 'on-air', unheard: 'no-sound', heard: 'hearing' }[state]);
+    const item = make('li', {}, mark, ...[name, lasted, time].map((value) => make('span', { textContent: value })));
+    item.dataset.state = state;
+    return item;
+  });
+}
+
+function drawMembers(channel) {
+  const members = channel ? [...channel.members.values()] : [];
+  const asleep = members.filter((member) => member.presence !== 'awake').length;
+  text(at('people-count'), words.hereShort(members.length, asleep));
+  attribute(at('people'), 'aria-label', `${words.showPeople(members.length)}. ${words.hereShort(members.length, asleep)}`);
+  text(at('members-title'), words.here(members.length));
+  const rows = members
+    .map((member) => ({
+      name: member.sessionId === channel.me.sessionId ? `${member.name} ${words.youMark}` : member.name,
+      note: [words.role[member.role], words.presence[member.presence]].filter(Boolean).join(' · '),
+      presence: member.presence,
+      talks: channel.talk?.talker.sessionId === member.sessionId,
+    }))
+    .sort((a, b) => a.name.localeCompare(b.name));
+  relist(at('member-list'), rows, ({ name, note, presence, talks }) => {
+    const mark = picture(talks ? 'hearing' : { awake: 'people', asleep: 'asleep', lost: 'no-link' }[presence]);
+    const item = make('li', {}, mark, make('span', { textContent: name }), make('span', { textContent: note }));
+    item.dataset.presence = presence;
+    return item;
+  });
+}
+
+function drawNotice(page) {
+  const { kind, sentence, action } = page.notice;
+  attribute(at('notice'), 'data-kind', kind);
+  text(at('notice-words'), sentence);
+  at('notice-action').hidden = !action;
+  text(at('notice-action'), action ?? '');
+}
+
+function drawTitle(channel, page) {
+  const what = channel?.mine.state === 'onair' ? words.announce.onAir : channel?.talk ? words.talks(channel.talk.talker.name) : null;
+  const title = [what, channel?.name, page.box || words.title].filter(Boolean).join(' · ');
+  if (document.title !== title) document.title = title;
+}
+
+/** 0 to 1. */
+export function drawLevel(level) {
+  at('meter').firstElementChild.style.transform = `scaleX(${level.toFixed(3)})`;
+}

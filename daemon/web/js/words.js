@@ -1,0 +1,193 @@
+// Every word the talk page says, in one place so that another language is one more file like this.
+
+const ordinal = (n) => {
+  const tail = n % 100 > 10 && n % 100 < 14 ? 0 : n % 10;
+  return n + (['th', 'st', 'nd', 'rd'][tail] ?? 'th');
+};
+const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+
+/** 0:12 */
+export const clock = (ms) => {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
+};
+/** The time of day, as this device's owner writes it. */
+export const timeOfDay = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+
+const stretch = (ms) => {
+  const s = Math.round(ms / 1000);
+  if (s < 90) return plural(s, 'second', 'seconds');
+  const m = Math.round(s / 60);
+  return m < 90 ? plural(m, 'minute', 'minutes') : plural(Math.round(m / 60), 'hour', 'hours');
+};
+
+export const words = {
+  title: 'Push to talk',
+  channels: 'Channels',
+  talker: 'Who is talking',
+  recent: 'Last talks',
+  members: 'People on this channel',
+  keys: 'Your keys',
+  meter: 'Level',
+  you: 'You',
+  youMark: '(you)',
+
+  role: { user: '', dispatch: 'Dispatch', admin: 'Admin' },
+  level: { normal: '', dispatch: 'Dispatch call', imminent: 'Imminent danger', emergency: 'Emergency' },
+  presence: { awake: '', asleep: 'Asleep', lost: 'Reconnecting' },
+
+  signIn: {
+    title: 'You need an invitation',
+    label: 'Invitation link',
+    go: 'Sign in',
+    none: 'Scan the code on your card with the camera, or paste the link you were sent.',
+    signing: 'Signing in …',
+    notALink: 'That is not an invitation link. It ends with #i= and 22 letters and digits.',
+    noBox: 'The box does not answer. Check that this device is on its Wi-Fi, then try again.',
+    storage: 'This browser keeps nothing (a private window?), so the box will not know you after a reload.',
+    removed: 'You are no longer on the list of this box. Ask whoever runs it for a new invitation.',
+    badCredential: 'The box does not know this device any more. Ask for a new invitation.',
+    signedOut: 'This device is signed out. A new invitation lets it in again.',
+  },
+
+  link: {
+    connecting: 'Connecting to the box …',
+    connected: (box) => `Connected to ${box}.`,
+    lost: 'The connection was lost. Connecting again …',
+    restarting: 'The box is restarting. This page comes back by itself.',
+    offline: 'This device is on no network. Join the Wi-Fi of the box; this page then comes back by itself.',
+    elsewhere: 'This device is not on the Wi-Fi of the box. Join it; this page then comes back by itself.',
+    silent: 'The box cannot be reached from this network. Check that this device is on its Wi-Fi and that the box has power. Trying again …',
+    down: 'The box is down: this network works, but nothing answers there. Tell whoever runs it. Trying again …',
+    here: 'The box answers but does not take calls yet. Trying again …',
+    taken: 'This device talks from another window now.',
+    takeBack: 'Use this one',
+    short: {
+      connecting: 'Connecting …',
+      connected: 'Connected',
+      restarting: 'Restarting',
+      'off-network': 'Not on this Wi-Fi',
+      'box-down': 'Box down',
+      taken: 'Open elsewhere',
+      'signed-out': 'Signed out',
+    },
+  },
+
+  sound: {
+    on: 'Sound is on.',
+    blocked: 'The browser keeps the sound off until you tap. Tap anywhere to hear.',
+    connecting: 'The sound of this channel is still connecting …',
+    failed: 'The sound of this channel does not get through. Trying again … If it stays so, move closer to the Wi-Fi.',
+  },
+
+  microphone: {
+    unasked: 'The microphone is asked for at your first press.',
+    asking: 'Allow the microphone when the browser asks.',
+    ready: 'The microphone is ready. It is heard only while you are on air.',
+    readyNow: 'The microphone is ready. Hold the button to talk.',
+    refused: 'The microphone is blocked. Tap the lock beside the address and allow it, then press again. Until then you can listen.',
+    missing: 'No microphone was found. Plug one in, then press again. Until then you can listen.',
+    taken: 'Another app uses the microphone. Close it, then press again. Until then you can listen.',
+    insecure: 'The browser gives the microphone only to secure pages. Open this page by its https address. Until then you can listen.',
+    failed: 'The microphone did not start. Press again. Until then you can listen.',
+    lost: 'The microphone was taken away. Press to take it back; until then you can listen.',
+    back: 'The microphone is back. Hold the button to talk.',
+    changed: (label) => (label ? `Now using ${label}.` : 'Now using the new microphone.'),
+  },
+
+  nobody: 'Nobody is talking',
+  noChannels: 'You are on no channel yet. Ask whoever runs the box.',
+  talks: (name) => `${name} is talking`,
+  announce: {
+    talks: (name, channel) => `${name} is talking on ${channel}`,
+    emergency: (name, channel) => `Emergency on ${channel}: ${name}`,
+    onAir: 'You are on air',
+    over: 'Nobody is talking',
+  },
+  recentNone: 'No talks yet',
+  here: (n) => plural(n, 'person here', 'people here'),
+  hereShort: (n, asleep) => (asleep ? `${n}, ${asleep} asleep` : `${n}`),
+  showPeople: (n) => `Show who is here: ${plural(n, 'person', 'people')}`,
+  unheard: (n) => `${n} unheard`,
+
+  button: {
+    idle: 'Hold to talk',
+    idleLatch: 'Tap to talk',
+    idleSpace: 'or hold the space bar',
+    idleLatchSpace: 'or press the space bar',
+    pressed: 'Asking …',
+    pressedConnecting: 'Connecting the sound …',
+    pressedMicrophone: 'Allow the microphone',
+    onAir: (time) => `You are on air ${time}`,
+    onAirEmergency: (time) => `Emergency: you are on air ${time}`,
+    release: 'Let go to end',
+    releaseLatch: 'Tap to end',
+    left: (s) => `${s} s left`,
+    queued: (place) => (place === 1 ? 'You are next' : `${ordinal(place)} in line`),
+    queuedHint: (waiting) => (waiting > 1 ? `Keep holding: ${waiting} are waiting` : 'Keep holding'),
+    queuedHintLatch: 'Tap to stop waiting',
+    hearingHint: 'Hold to ask for the floor',
+    hearingHintLatch: 'Tap to ask for the floor',
+    offline: 'Not connected',
+    offlineHint: 'This page connects again by itself',
+    listen: 'Listen only',
+    listenMicrophone: 'Press to try the microphone again',
+    listenRight: 'You may hear this channel, not talk on it',
+    letGo: 'Let the button go',
+  },
+
+  denied: {
+    busy: (name) => (name ? `${name} is talking` : 'Someone is talking'),
+    queue_full: () => 'The line is full',
+    no_right: () => 'You may not talk here',
+    release_first: () => 'Let go first',
+    not_connected: () => 'The sound is not connected',
+    offline: () => 'Not connected',
+    microphone: () => 'No microphone',
+    hint: {
+      busy: 'Try again when it is quiet',
+      queue_full: 'Try again in a moment',
+      no_right: 'Ask whoever runs the box',
+      release_first: 'Then press again',
+      not_connected: 'Connecting again: try in a moment',
+      offline: 'This page connects again by itself',
+      microphone: 'You can listen',
+    },
+  },
+
+  revoked: {
+    released: 'Your talk ended',
+    preempted: 'Someone more urgent is talking',
+    talk_limit: 'Your time is up',
+    no_media: 'Your microphone is not getting through',
+    silence: 'Your microphone went silent',
+    disconnected: 'The connection was lost',
+    left: 'You left the channel',
+    removed: 'You may no longer talk here',
+  },
+
+  emergency: {
+    word: 'Emergency',
+    label: 'Emergency: hold for two seconds, then talk',
+    holding: 'Keep holding for the emergency',
+    elsewhere: (name, channel) => `Emergency on ${channel}: ${name}`,
+    go: 'Listen',
+  },
+  latch: { on: 'Latch on', off: 'Latch', label: 'Latch: tap to talk, tap again to end' },
+
+  away: (ms, channel) => `Back after ${stretch(ms)}. You are on ${channel} again.`,
+  removedFrom: (channel) => `You were taken off ${channel}.`,
+  notAuthorized: (channel) => `${channel} is not open to you.`,
+
+  about: {
+    open: (link, sound, microphone) => `State: ${link} ${sound} ${microphone}`,
+    person: (name, role) => (role ? `You are ${name}, ${role}.` : `You are ${name}.`),
+    version: (version) => `pttd ${version}`,
+    signOut: 'Sign out this device',
+    signOutSure: 'Sign out? You need a new invitation',
+    close: 'Close',
+  },
+};
+
+/** words.signIn.title by the name 'signIn.title', for the page's data-word attributes. */
+export const wordAt = (path) => path.split('.').reduce((at, key) => at[key], words);
