@@ -172,8 +172,15 @@ pub async fn run(options: Options) -> Result<()> {
     for handle in &handles {
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     }
-    while let Some(part) = parts.join_next().await {
-        part.context("a part of pttd panicked").flatten()?;
+    // A client of the control socket that never finishes its request must not keep the box up.
+    let goodbyes = async {
+        while let Some(part) = parts.join_next().await {
+            part.context("a part of pttd panicked").flatten()?;
+        }
+        anyhow::Ok(())
+    };
+    if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS * 2, goodbyes).await {
+        ended?;
     }
     std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
     ended
