@@ -91,7 +91,7 @@ async fn invited(control: Arc<Control>, guests: Vec<Guest>) -> Result<Cards> {
     }
     let (done, wait) = oneshot::channel();
     let told = changed.send(RosterChanged { roster, done }).await;
-    told.map_err(|_| {
+    told.map_err(|_stopped| {
         anyhow!("pttd is stopping: the invitation is made, its roster counts after a restart")
     })?;
     wait.await

@@ -117,7 +117,7 @@ fn guest(row: Row, line: Option<usize>) -> Result<Guest, String> {
         "" => Ok(default),
         text => text
             .parse()
-            .map_err(|_| format!("{what} is {text:?}, but must be a whole number")),
+            .map_err(|_not_one| format!("{what} is {text:?}, but must be a whole number")),
     };
     let channels = row.channels.split([';', '|']).map(str::trim);
     Ok(Guest {

@@ -28,7 +28,9 @@ pub fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
     let bound = TcpListener::bind(address).or_else(|error| {
         // A kernel without IPv6 has no `[::]`; the settings' default means every address.
         match address.is_ipv6() && address.ip().is_unspecified() {
-            true => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).map_err(|_| error),
+            true => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).map_err(|_neither| error)
+            }
             false => Err(error),
         }
     });

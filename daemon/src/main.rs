@@ -261,8 +261,9 @@ fn invite(invite: Invite) -> Result<()> {
             }
         }
         None => {
+            let colours = std::io::stdout().is_terminal();
             for card in &cards.cards {
-                println!("{}", show::card(card)?);
+                println!("{}", show::card(card, colours)?);
             }
             println!("{}", show::first_time(&cards));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use crate::config::{Settings, host_name};
+use crate::pki::is_permitted;
 
 /// The ports people come to, once they are known, and the names the settings give the box.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Origins {
     pub https: SocketAddr,
     pub plain: SocketAddr,
     names: Vec<String>,
+    /// The box's own CA vouches for private addresses only; no phone would ever trust the page at another.
+    private_only: bool,
 }
 
 impl Origins {
@@ -20,6 +23,7 @@ impl Origins {
             https,
             plain,
             names: settings.web.names.iter().map(ToString::to_string).collect(),
+            private_only: settings.web.certificate.is_none(),
         }
     }
 
@@ -31,7 +35,11 @@ impl Origins {
 
     /// The page by each address it can be reached at, the likeliest first.
     pub fn by_address(&self) -> Vec<String> {
-        addresses_behind(self.https)
+        let mut addresses = addresses_behind(self.https);
+        if self.private_only && addresses.iter().any(is_permitted) {
+            addresses.retain(is_permitted);
+        }
+        addresses
             .into_iter()
             .map(|ip| url("https", &host(ip), self.https.port(), 443))
             .collect()
@@ -48,7 +56,9 @@ impl Origins {
 
     /// The landing page, for a first visit.
     pub fn landing(&self) -> String {
-        let address = addresses_behind(self.plain).into_iter().next();
+        let address = addresses_behind(self.plain)
+            .into_iter()
+            .min_by_key(|ip| self.private_only && !is_permitted(ip));
         let host = match (self.names.first(), address) {
             (Some(name), _) => name.clone(),
             (None, Some(ip)) => host(ip),

@@ -206,7 +206,7 @@ fn permitted_subtrees() -> Result<Vec<GeneralSubtree>> {
 }
 
 /// Whether the CA may vouch for this address.
-fn is_permitted(ip: &IpAddr) -> bool {
+pub fn is_permitted(ip: &IpAddr) -> bool {
     let bits = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
         IpAddr::V6(ip) => ip.to_bits(),
@@ -375,7 +375,7 @@ fn leaf(ca: &Ca, store: &Store, settings: &Settings) -> Result<CertifiedKey> {
     reached.addresses.retain(is_permitted);
     let stored: Option<StoredKey> = store.key("leaf")?;
     if let Some(stored) = &stored
-        && is_good(&stored.certificate, &reached)?
+        && is_good(&stored.certificate, &reached, utc::now())?
     {
         return certified(stored, ca);
     }
@@ -395,7 +395,7 @@ fn leaf(ca: &Ca, store: &Store, settings: &Settings) -> Result<CertifiedKey> {
 }
 
 /// Whether this leaf has all names and addresses and a third of its life left.
-fn is_good(leaf: &[u8], reached: &Reached) -> Result<bool> {
+fn is_good(leaf: &[u8], reached: &Reached, now: u64) -> Result<bool> {
     let (_, parsed) = X509Certificate::from_der(leaf).context("reading the stored certificate")?;
     let alternatives = parsed.subject_alternative_name()?;
     let alternatives = alternatives.map(|found| &found.value.general_names);
@@ -409,7 +409,6 @@ fn is_good(leaf: &[u8], reached: &Reached) -> Result<bool> {
         IpAddr::V6(ip) => has(&GeneralName::IPAddress(&ip.octets())),
     });
     let (starts, ends) = validity(leaf)?;
-    let now = utc::now();
     // A clock that was ahead when the leaf was made leaves one that starts in the future.
     let timely = starts <= now && now < starts + (ends - starts) / 3 * 2;
     Ok(named && addressed && timely)
@@ -524,3 +523,6 @@ pub fn xml_text(text: &str) -> String {
         .replace('>', "&gt;")
         .replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,7 +203,8 @@ impl Reactor {
             // Without its queue the WebSocket's task ends.
             self.clients.remove(&connection);
             let clean = false;
-            self.edge.handle(Input::Closed { connection, clean }, Instant::now());
+            self.edge
+                .handle(Input::Closed { connection, clean }, Instant::now());
         }
     }
 

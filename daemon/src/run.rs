@@ -1,5 +1,6 @@
 //! `pttd run`: puts the parts together, says when they are ready, and takes them down in order.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -171,8 +172,15 @@ pub async fn run(options: Options) -> Result<()> {
     for handle in &handles {
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     }
-    while let Some(part) = parts.join_next().await {
-        part.context("a part of pttd panicked").flatten()?;
+    // A client of the control socket that never finishes its request must not keep the box up.
+    let goodbyes = async {
+        while let Some(part) = parts.join_next().await {
+            part.context("a part of pttd panicked").flatten()?;
+        }
+        anyhow::Ok(())
+    };
+    if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS * 2, goodbyes).await {
+        ended?;
     }
     std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
     ended
@@ -341,8 +349,9 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
     let control = control.clone();
     tokio::task::spawn_blocking(move || -> Result<()> {
         let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        let colours = std::io::stdout().is_terminal();
         for card in &cards.cards {
-            println!("{}", show::card(card)?);
+            println!("{}", show::card(card, colours)?);
         }
         println!(
             "{}",

@@ -33,13 +33,18 @@ fn one(cards: &Cards, card: &Card, landing: &str) -> Result<String> {
         .iter()
         .map(|channel| format!("<li>{}</li>", xml_text(channel)))
         .collect();
-    let first_time = match &cards.fingerprint {
-        Some(fingerprint) => format!(
-            "<figure class=\"first\">{landing}<figcaption><b>1. First time here?</b> Join the Wi-Fi, scan this \
-             and follow the page. It shows the fingerprint <code>{}</code></figcaption></figure>",
-            short(fingerprint)
+    let (first_time, fingerprint) = match &cards.fingerprint {
+        Some(fingerprint) => (
+            format!(
+                "<figure class=\"first\">{landing}<figcaption><b>1. First time?</b>Join the Wi-Fi, then \
+                 scan this.</figcaption></figure>"
+            ),
+            format!(
+                "<p>Certificate of this box: <code>{}</code></p>",
+                short(fingerprint)
+            ),
         ),
-        None => String::new(),
+        None => Default::default(),
     };
     let second = match cards.fingerprint {
         Some(_) => "2. Scan to talk",
@@ -50,9 +55,13 @@ fn one(cards: &Cards, card: &Card, landing: &str) -> Result<String> {
         n => format!("{n} devices"),
     };
     Ok(format!(
-        "<article><header><h1>{}</h1><p>{}</p></header><ul>{channels}</ul>\n\
+        "<article><header><h1{}>{}</h1><p>{}</p></header><ul>{channels}</ul>\n\
          <figure class=\"join\">{link}<figcaption><b>{second}</b></figcaption></figure>\n{first_time}\n\
-         <footer>For {devices}, until {}. Not for anybody else.</footer></article>\n",
+         <footer><p>For {devices}, until {}. Not for anybody else.</p>{fingerprint}</footer></article>\n",
+        match card.name.chars().count() > 24 {
+            true => " class=\"long\"",
+            false => "",
+        },
         xml_text(&card.name),
         xml_text(&cards.box_name),
         day_and_time(card.ends),

@@ -8,16 +8,20 @@ use time::{OffsetDateTime, UtcOffset};
 
 use crate::invite::{Card, Cards};
 
-/// One person's link, as text and as a QR code of half blocks.
-pub fn card(card: &Card) -> Result<String> {
+/// One person's link, as text and as a QR code of half blocks. With `colours` the code is black on white
+/// whatever the terminal's own colours are; without, it is right on a dark terminal.
+pub fn card(card: &Card, colours: bool) -> Result<String> {
     let code = QrCode::new(&card.link).context("drawing the link as a QR code")?;
-    // Light modules are drawn, dark ones are the terminal's own background: scanners read a code of light
-    // on dark terminals only so.
-    let code = code
-        .render::<Dense1x2>()
-        .dark_color(Dense1x2::Light)
-        .light_color(Dense1x2::Dark)
-        .build();
+    let mut drawing = code.render::<Dense1x2>();
+    let code = match colours {
+        true => drawing.build().lines().fold(String::new(), |all, line| {
+            all + "\x1b[30;107m" + line + "\x1b[0m\n"
+        }),
+        false => drawing
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build(),
+    };
     let channels = match card.channels.is_empty() {
         true => "no channel yet".to_string(),
         false => card.channels.join(", "),

@@ -222,3 +222,6 @@ fn network(ip: IpAddr) -> IpAddr {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

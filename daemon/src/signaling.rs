@@ -16,9 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pttd_core::edge::{ConnectionId, Input};
 use pttd_core::wire::encoding::Encoding;
-use pttd_core::wire::signal::{
-    ClientMessage, ErrorCode, Reply, Request, RequestId, ServerMessage,
-};
+use pttd_core::wire::signal::{ClientMessage, ErrorCode, Reply, Request, RequestId, ServerMessage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::reactor::{self, ToClient};
@@ -73,7 +71,11 @@ pub async fn upgrade(
 ) -> Response {
     let Ok(room) = signaling.room.clone().try_acquire_owned() else {
         tracing::warn!(%peer, "too many WebSockets, one more refused");
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many devices are connected\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many devices are connected\n",
+        )
+            .into_response();
     };
     let admitted = match token(&headers) {
         None => None,
@@ -130,7 +132,9 @@ impl Signaling {
             Credential::Token(token) => sign_in.with_token(&token, from),
             Credential::Device(device) => sign_in.with_device(&device, from),
         });
-        admitted.await.unwrap_or_else(|e| Err(Refused::Store(e.into())))
+        admitted
+            .await
+            .unwrap_or_else(|e| Err(Refused::Store(e.into())))
     }
 }
 
@@ -250,7 +254,8 @@ impl Client {
             (None, Some(device)) => (Credential::Device(device), false),
             (None, None) => {
                 let message = "HELLO needs a token or a device credential";
-                self.refuse(request.id, ErrorCode::BadCredential, message).await;
+                self.refuse(request.id, ErrorCode::BadCredential, message)
+                    .await;
                 return Err(());
             }
         };

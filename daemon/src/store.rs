@@ -6,14 +6,15 @@
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use anyhow::{Context, Result, bail};
+use crate::sign_in::new_secret;
+use anyhow::{Context, Result, anyhow, bail};
 use pttd_core::authority::{self, Device, Invitation, Roster, SignInError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,21 +102,12 @@ impl Store {
             synced: Mutex::new(0),
             broken: AtomicBool::new(false),
         };
-        match store.identity.get("format")?.as_deref() {
-            None => {
-                store.identity.insert("format", FORMAT)?;
-            }
-            Some(FORMAT) => {}
-            Some(other) => bail!(
-                "the state in {} has the format {:?}, which a newer pttd wrote: run that one",
-                state.display(),
-                String::from_utf8_lossy(other)
-            ),
-        }
+        let id = store.know_thyself(state)?;
         store
             .flush()
             .and_then(|()| store.sync_all())
             .map_err(|e| explain(e, state))?;
+        keep_name_plate(&state.join("id"), &id).context("writing down the box's id")?;
         if let Some(roster) = read::<Roster>(&store.roster, b"roster")? {
             *store
                 .current
@@ -124,6 +116,36 @@ impl Store {
         }
         keep_reserve(&reserve);
         Ok(store)
+    }
+
+    /// The box's id, made once. sled opens a file with a broken head as an empty one; the id beside it tells
+    /// that from a first boot, which would have every phone trust a new box.
+    fn know_thyself(&self, state: &Path) -> Result<Vec<u8>> {
+        match self.identity.get("format")?.as_deref() {
+            None | Some(FORMAT) => {}
+            Some(other) => bail!(
+                "the state in {} has the format {:?}, which a newer pttd wrote: run that one",
+                state.display(),
+                String::from_utf8_lossy(other)
+            ),
+        }
+        let known = self.identity.get("id")?.map(|id| id.to_vec());
+        let name_plate = match std::fs::read(state.join("id")) {
+            Ok(id) => Some(id),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(e).context("reading the box's id"),
+        };
+        match (known, name_plate) {
+            (Some(known), Some(name_plate)) if known == name_plate => Ok(known),
+            (Some(known), None) => Ok(known),
+            (None, None) => {
+                let id = new_secret::<16>()?.into_bytes();
+                self.identity.insert("id", id.clone())?;
+                self.identity.insert("format", FORMAT)?;
+                Ok(id)
+            }
+            (_, Some(_)) => Err(damaged(state)),
+        }
     }
 
     /// A secret of this box alone, made once.
@@ -298,28 +320,27 @@ fn open_sled(folder: &Path) -> Result<sled::Db> {
 
 /// What is wrong with the state, and what to do about it.
 fn explain(error: anyhow::Error, state: &Path) -> anyhow::Error {
-    let state = state.display();
+    let shown = state.display();
     if is_disk_full(&error) {
         return error.context(format!(
-            "the disk of the state folder {state} is full: free some room"
+            "the disk of the state folder {shown} is full: free some room"
         ));
     }
-    let damaged = match error.downcast_ref::<sled::Error>() {
-        Some(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") => {
-            return anyhow::anyhow!(
-                "another pttd uses the state folder {state}: stop it, or name another folder with --state"
-            );
-        }
-        Some(sled::Error::Io(_)) | None => false,
-        Some(_) => true,
-    };
-    match damaged {
-        true => error.context(format!(
-            "the state in {state} is damaged: move that folder away and start anew; every phone must then \
-             sign in and trust the box again"
-        )),
-        false => error.context(format!("opening the state in {state}")),
+    match error.downcast_ref::<sled::Error>() {
+        Some(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") => anyhow!(
+            "another pttd uses the state folder {shown}: stop it, or name another folder with --state"
+        ),
+        Some(sled::Error::Io(_)) | None => error.context(format!("opening the state in {shown}")),
+        Some(_) => error.context(damaged(state)),
     }
+}
+
+fn damaged(state: &Path) -> anyhow::Error {
+    anyhow!(
+        "the state in {} is damaged: put a copy of the folder back, or move it away and start anew; every \
+         phone must then sign in and trust the box again",
+        state.display()
+    )
 }
 
 fn is_disk_full(error: &anyhow::Error) -> bool {
@@ -353,6 +374,19 @@ fn keep_reserve(path: &Path) {
     if let Err(error) = reserve() {
         tracing::warn!(path = %path.display(), %error, "no room is kept for the day the disk is full");
     }
+}
+
+/// Writes the box's id beside the store, where it is not yet.
+fn keep_name_plate(path: &Path, id: &[u8]) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let unfinished = path.with_extension("unfinished");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(id)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn read<T: DeserializeOwned>(tree: &sled::Tree, key: &[u8]) -> Result<Option<T>> {

@@ -78,7 +78,7 @@ impl Tokens {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Malformed);
         }
-        let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
+        let header = decode_header(token).map_err(|_not_a_token| TokenError::Malformed)?;
         let mut last = TokenError::BadSignature;
         for key in self.keys_for(header.kid.as_deref()) {
             match decode::<Claims>(token, &key.decoding, &key.validation) {
@@ -167,3 +167,6 @@ fn reason(error: &jsonwebtoken::errors::Error) -> Option<TokenError> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

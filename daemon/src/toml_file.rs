@@ -257,7 +257,7 @@ where
         }
     }
     let number = d.deserialize_i64(Whole::<MIN, MAX>)?;
-    T::try_from(number).map_err(|_| D::Error::custom("this number is too big"))
+    T::try_from(number).map_err(|_too_big| D::Error::custom("this number is too big"))
 }
 
 /// A duration with its unit, within a range of milliseconds, for `deserialize_with`.
@@ -311,7 +311,7 @@ pub trait Written: FromStr {
 pub fn text<'de, T: Written, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
     let text = String::deserialize(d)?;
     text.parse()
-        .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &T::LIKE))
+        .map_err(|_unlike| D::Error::invalid_value(Unexpected::Str(&text), &T::LIKE))
 }
 
 /// A list of such texts, for `deserialize_with`.
@@ -320,7 +320,7 @@ pub fn texts<'de, T: Written, D: Deserializer<'de>>(d: D) -> Result<Vec<T>, D::E
         .iter()
         .map(|text| {
             text.parse()
-                .map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &T::LIKE))
+                .map_err(|_unlike| D::Error::invalid_value(Unexpected::Str(text), &T::LIKE))
         })
         .collect()
 }

@@ -41,7 +41,6 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' https: ws: wss:; im
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
-#[allow_missing = true]
 struct Files;
 
 /// What the handlers know.
@@ -151,7 +150,7 @@ async fn with_policy(mut response: Response) -> Response {
 /// An embedded file. Browsers ask each time, and are told when theirs is still the one: after an update of
 /// the box no old page talks to a new daemon.
 fn file(path: &str, headers: &HeaderMap) -> Response {
-    let path = match path.trim_start_matches('/') {
+    let path = match path.strip_prefix('/').unwrap_or(path) {
         "" => "index.html",
         path => path,
     };
@@ -393,3 +392,6 @@ pub fn qr_svg(text: &str) -> Result<String, qrcode::types::QrError> {
     let code = QrCode::new(text)?;
     Ok(code.render::<svg::Color>().min_dimensions(220, 220).build())
 }
+
+#[cfg(test)]
+mod tests;

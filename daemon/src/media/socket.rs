@@ -5,9 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage, recvmmsg, sendmmsg,
-};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage, recvmmsg, sendmmsg};
 use pttd_core::media::Transmit;
 
 const BATCH: usize = 64;
@@ -78,10 +76,8 @@ impl Socket {
         let mut rest = transmits;
         while !rest.is_empty() {
             let batch = &rest[..rest.len().min(BATCH)];
-            let slices: Vec<[IoSlice; 1]> = batch
-                .iter()
-                .map(|t| [IoSlice::new(&t.contents)])
-                .collect();
+            let slices: Vec<[IoSlice; 1]> =
+                batch.iter().map(|t| [IoSlice::new(&t.contents)]).collect();
             let addresses: Vec<Option<SockaddrStorage>> =
                 batch.iter().map(|t| Some(t.destination.into())).collect();
             let headers = &mut self.outgoing;

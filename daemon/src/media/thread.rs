@@ -80,11 +80,19 @@ impl Thread {
         let now = Instant::now();
         let until = self.shard.poll_timeout().into_iter().chain([
             self.figures_due,
-            now + if self.untold.is_empty() { FIGURES_EVERY } else { AGAIN },
+            now + if self.untold.is_empty() {
+                FIGURES_EVERY
+            } else {
+                AGAIN
+            },
         ]);
         let wait = until.min().map(|at| at.saturating_duration_since(now));
         let mut fds = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
+        fds.extend(
+            self.sockets
+                .iter()
+                .map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)),
+        );
         ppoll(&mut fds, wait.map(TimeSpec::from_duration), None)?;
         let ready = |fd: &PollFd| fd.revents().is_some_and(|r| !r.is_empty());
         if ready(&fds[0]) {
@@ -119,7 +127,8 @@ impl Thread {
                 };
                 let (to, shard) = (socket.address(), &mut self.shard);
                 let now = Instant::now();
-                let full = socket.receive(|from, bytes| shard.handle_datagram(from, to, bytes, now));
+                let full =
+                    socket.receive(|from, bytes| shard.handle_datagram(from, to, bytes, now));
                 self.fan_out();
                 self.send();
                 if !full {
@@ -171,7 +180,11 @@ impl Thread {
             let same = rest.iter().take_while(|t| t.source == first.source).count();
             let (stretch, later) = rest.split_at(same);
             rest = later;
-            let sent = match self.sockets.iter_mut().find(|s| s.address() == first.source) {
+            let sent = match self
+                .sockets
+                .iter_mut()
+                .find(|s| s.address() == first.source)
+            {
                 Some(socket) => socket.send(stretch),
                 None => 0,
             };

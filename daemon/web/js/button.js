@@ -13,9 +13,6 @@ function holdable(element, { down, up, tap }) {
 
   element.addEventListener('pointerdown', (event) => {
     if (event.button !== 0) return;
-    // The compatible mouse events and the long-press menu would steal the finger.
-    event.preventDefault();
-    element.focus({ preventScroll: true });
     if (!down('pointer')) return;
     pointer = event.pointerId;
     try {

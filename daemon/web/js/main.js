@@ -10,10 +10,10 @@
 //   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
 //                             hearing (someone talks) | offline | listen (no microphone or no right)
 //   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
-//   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit
+//   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
 //   #emergency                hold two seconds; data-state idle | holding | on
 //   #latch                    aria-pressed
-//   #talker                   data-state idle | hearing | own | emergency; #talker-name, #talker-role, #talker-time
+//   #talker                   data-state idle | offline | hearing | own | emergency; #talker-name, #talker-role, #talker-time
 //   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
 //   #status                   data-state connecting | connected | restarting | off-network | box-down | taken | signed-out
 //   #notice                   data-kind none | wait | good | bad | emergency; #notice-words, #notice-action

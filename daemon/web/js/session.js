@@ -48,7 +48,7 @@ export class Session {
       this.#becomeSelected(page.channels.has(before) ? before : entries[0]?.channelId ?? null);
     }
     const selectedFirst = [...page.channels.values()].sort((a, b) => (b.id === page.selected) - (a.id === page.selected));
-    for (const channel of selectedFirst.slice(0, this.#mostChannels)) this.#join(channel);
+    for (const channel of selectedFirst.slice(0, this.#mostChannels)) if (!channel.joined) this.#join(channel);
   }
 
   select(id) {
@@ -103,6 +103,8 @@ export class Session {
     const selected = channel.id === page.selected;
     switch (channel.handle(message, performance.now())) {
       case 'joined':
+        // The selection may have changed while the box could not be told.
+        if (channel.muted === selected) this.#mute(channel, !selected);
         this.sound.mute(channel.id, channel.muted);
         if (selected || this.#others.allowed) this.#connect(channel);
         break;

@@ -36,6 +36,7 @@ const BUTTON_SHAPE = {
   offline: 'no-link',
   listen: 'microphone-off',
 };
+const TALKER_SHAPE = { idle: 'idle', offline: 'no-link', hearing: 'hearing', own: 'on-air', emergency: 'emergency' };
 const LAMP_SHAPE = { idle: 'idle', hearing: 'hearing', unheard: 'hearing', onair: 'on-air', emergency: 'emergency' };
 
 /** Fills the words into the page's fixed places and wires what only the view needs. */
@@ -43,7 +44,7 @@ export function prepare() {
   for (const element of document.querySelectorAll('[data-word]')) element.textContent = wordAt(element.dataset.word);
   for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', wordAt(element.dataset.label));
   at('emergency').setAttribute('aria-label', words.emergency.label);
-  at('latch').setAttribute('aria-label', words.latch.label);
+  at('latch').title = words.latch.label;
   const people = at('people');
   people.addEventListener('click', () => {
     const open = people.getAttribute('aria-expanded') !== 'true';
@@ -171,9 +172,9 @@ function drawTalker(channel, page, now) {
   const card = at('talker');
   const own = channel?.mine.state === 'onair';
   const talk = own ? channel.mine : channel?.talk;
-  const state = !talk ? 'idle' : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
+  const state = !talk ? (page.connected ? 'idle' : 'offline') : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
   attribute(card, 'data-state', state);
-  shape(at('talker-shape'), { idle: 'idle', hearing: 'hearing', own: 'on-air', emergency: 'emergency' }[state]);
+  shape(at('talker-shape'), TALKER_SHAPE[state]);
   const nobody = page.connected && !channel ? words.noChannels : page.connected ? words.nobody : words.link.short[page.link];
   text(at('talker-name'), own ? words.you : talk ? talk.talker.name : nobody);
   const about = talk ? [words.level[talk.level], words.role[(own ? page.me : talk.talker).role]] : [];
@@ -187,9 +188,12 @@ function drawButton(channel, page, now) {
   const mine = channel?.mine ?? {};
   const [word, hint] = buttonWords(state, channel, page, now);
   attribute(button, 'data-state', state);
-  attribute(button, 'data-level', mine.level ?? 'normal');
+  const level = (state === 'hearing' ? channel.talk.level : mine.level) ?? 'normal';
+  attribute(button, 'data-level', level);
+  attribute(button, 'data-holding', page.emergencyHeld ? 'true' : null);
   attribute(button, 'data-warning', state === 'onair' && mine.warned ? 'true' : null);
-  shape(at('button-shape'), state === 'onair' && mine.level === 'emergency' ? 'emergency' : BUTTON_SHAPE[state]);
+  const urgent = page.emergencyHeld || (level === 'emergency' && ['onair', 'hearing'].includes(state));
+  shape(at('button-shape'), urgent ? 'emergency' : BUTTON_SHAPE[state]);
   text(at('button-word'), word);
   text(at('button-hint'), hint);
   attribute(at('latch'), 'aria-pressed', page.latch);
@@ -202,12 +206,13 @@ function buttonWords(state, channel, page, now) {
   const { mine, talk } = channel ?? {};
   const b = words.button;
   const held = page.press?.held ?? true;
+  if (page.emergencyHeld) return [words.emergency.holding, words.emergency.word];
   switch (state) {
     case 'idle':
       if (page.latch) return [b.idleLatch, page.keyboard ? b.idleLatchSpace : ''];
       return [b.idle, page.keyboard ? b.idleSpace : ''];
     case 'hearing':
-      return [words.talks(talk.talker.name), page.latch ? b.hearingHintLatch : b.hearingHint];
+      return [(talk.level === 'emergency' ? words.emergency.of : words.talks)(talk.talker.name), page.latch ? b.hearingHintLatch : b.hearingHint];
     case 'pressed':
       if (page.microphone.state === 'asking') return [b.pressedMicrophone, ''];
       return [channel.request === null ? b.pressedConnecting : b.pressed, ''];
@@ -258,9 +263,9 @@ function drawRecent(channel) {
 function drawMembers(channel) {
   const members = channel ? [...channel.members.values()] : [];
   const asleep = members.filter((member) => member.presence !== 'awake').length;
-  text(at('people-count'), words.hereShort(members.length, asleep));
-  attribute(at('people'), 'aria-label', `${words.showPeople(members.length)}. ${words.hereShort(members.length, asleep)}`);
-  text(at('members-title'), words.here(members.length));
+  text(at('people-count'), String(members.length));
+  attribute(at('people'), 'aria-label', words.here(members.length, asleep));
+  text(at('members-title'), words.here(members.length, asleep));
   const rows = members
     .map((member) => ({
       name: member.sessionId === channel.me.sessionId ? `${member.name} ${words.youMark}` : member.name,

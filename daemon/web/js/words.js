@@ -28,7 +28,6 @@ export const words = {
   recent: 'Last talks',
   members: 'People on this channel',
   keys: 'Your keys',
-  meter: 'Level',
   you: 'You',
   youMark: '(you)',
 
@@ -105,9 +104,7 @@ export const words = {
     over: 'Nobody is talking',
   },
   recentNone: 'No talks yet',
-  here: (n) => plural(n, 'person here', 'people here'),
-  hereShort: (n, asleep) => (asleep ? `${n}, ${asleep} asleep` : `${n}`),
-  showPeople: (n) => `Show who is here: ${plural(n, 'person', 'people')}`,
+  here: (n, asleep) => plural(n, 'person here', 'people here') + (asleep ? `, ${asleep} asleep` : ''),
   unheard: (n) => `${n} unheard`,
 
   button: {
@@ -119,7 +116,7 @@ export const words = {
     pressedConnecting: 'Connecting the sound …',
     pressedMicrophone: 'Allow the microphone',
     onAir: (time) => `You are on air ${time}`,
-    onAirEmergency: (time) => `Emergency: you are on air ${time}`,
+    onAirEmergency: (time) => `Emergency on air ${time}`,
     release: 'Let go to end',
     releaseLatch: 'Tap to end',
     left: (s) => `${s} s left`,
@@ -169,7 +166,8 @@ export const words = {
   emergency: {
     word: 'Emergency',
     label: 'Emergency: hold for two seconds, then talk',
-    holding: 'Keep holding for the emergency',
+    holding: 'Keep holding',
+    of: (name) => `Emergency: ${name}`,
     elsewhere: (name, channel) => `Emergency on ${channel}: ${name}`,
     go: 'Listen',
   },

@@ -196,8 +196,15 @@ impl Edge {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let floors = self.channels.values().filter_map(|c| c.floor.poll_timeout());
-        let lost = self.sessions.values().filter_map(|s| s.lost).map(|at| at + RESUME);
+        let floors = self
+            .channels
+            .values()
+            .filter_map(|c| c.floor.poll_timeout());
+        let lost = self
+            .sessions
+            .values()
+            .filter_map(|s| s.lost)
+            .map(|at| at + RESUME);
         floors.chain(lost).min()
     }
 
@@ -231,7 +238,10 @@ impl Edge {
 
     /// Channels on which someone is heard now.
     pub fn talks(&self) -> usize {
-        self.channels.values().filter(|c| c.floor.talk().is_some()).count()
+        self.channels
+            .values()
+            .filter(|c| c.floor.talk().is_some())
+            .count()
     }
 
     #[allow(clippy::too_many_arguments, reason = "one for each field of the input")]
@@ -324,7 +334,13 @@ impl Edge {
     /// After WELCOME: the device learns where its session stands, the others that it is back.
     fn resumed(&mut self, session: SessionId, now: Instant) {
         for channel in self.joined_channels(session) {
-            self.floor(&channel, floor::Input::SocketBack { who: session.into() }, now);
+            self.floor(
+                &channel,
+                floor::Input::SocketBack {
+                    who: session.into(),
+                },
+                now,
+            );
             self.send_joined(session, &channel, now);
         }
         self.set_presence(session, Presence::Awake);
@@ -344,7 +360,13 @@ impl Edge {
         tracing::info!(%session, user = %s.user, "connection lost, waiting for it to come back");
         s.lost = Some(now);
         for channel in self.joined_channels(session) {
-            self.floor(&channel, floor::Input::SocketLost { who: session.into() }, now);
+            self.floor(
+                &channel,
+                floor::Input::SocketLost {
+                    who: session.into(),
+                },
+                now,
+            );
         }
         self.set_presence(session, Presence::Lost);
     }
@@ -404,7 +426,13 @@ impl Edge {
         // A talker who connects anew goes on talking over the new transport.
         self.route_again(session, &channel);
         self.media_stalled(session, &channel, now);
-        self.send(session, ServerMessage::WebrtcAnswer { channel_id: channel, sdp });
+        self.send(
+            session,
+            ServerMessage::WebrtcAnswer {
+                channel_id: channel,
+                sdp,
+            },
+        );
     }
 
     fn media(&mut self, event: media::Event, now: Instant) {
@@ -463,7 +491,8 @@ impl Edge {
         for session in sessions {
             self.check_session(session, now);
         }
-        self.channels.retain(|id, _| roster.channels.contains_key(id));
+        self.channels
+            .retain(|id, _| roster.channels.contains_key(id));
     }
 
     fn check_session(&mut self, session: SessionId, now: Instant) {
@@ -479,8 +508,8 @@ impl Edge {
         for channel in self.joined_channels(session) {
             match self.rights(session, &channel) {
                 Some(rights) if rights.listen => {
-                    let talks = self.talk_level(session, &channel);
-                    if talks.is_some() && !rights.talk {
+                    // Whoever waits must not be granted later, either.
+                    if !rights.talk {
                         self.gone_from_floor(session, &channel, EndReason::Removed, now);
                     }
                 }
@@ -489,7 +518,13 @@ impl Edge {
                     self.leave(session, &channel, EndReason::Removed, now);
                     let message = "You were taken off this channel.".to_string();
                     let channel_id = channel;
-                    self.send(session, ServerMessage::Removed { channel_id, message });
+                    self.send(
+                        session,
+                        ServerMessage::Removed {
+                            channel_id,
+                            message,
+                        },
+                    );
                 }
             }
         }
@@ -503,13 +538,7 @@ impl Edge {
         }
     }
 
-    fn dismiss(
-        &mut self,
-        session: SessionId,
-        bye: ByeReason,
-        reason: EndReason,
-        now: Instant,
-    ) {
+    fn dismiss(&mut self, session: SessionId, bye: ByeReason, reason: EndReason, now: Instant) {
         let connection = self.sessions.get(&session).and_then(|s| s.connection);
         self.end_session(session, reason, now);
         if let Some(connection) = connection {
@@ -555,7 +584,8 @@ impl Edge {
 
     fn close_transport(&mut self, transport: TransportId) {
         self.transports.remove(&transport);
-        self.outputs.push_back(Output::Media(Command::Close(transport)));
+        self.outputs
+            .push_back(Output::Media(Command::Close(transport)));
     }
 
     fn forget_transport(&mut self, transport: TransportId) {
@@ -579,7 +609,8 @@ impl Edge {
     }
 
     fn rights(&self, session: SessionId, channel: &ChannelId) -> Option<Rights> {
-        self.roster.rights(&self.sessions.get(&session)?.user, channel)
+        self.roster
+            .rights(&self.sessions.get(&session)?.user, channel)
     }
 
     fn channel_limit(&self, session: SessionId) -> usize {
@@ -635,12 +666,7 @@ impl Edge {
         }
     }
 
-    fn broadcast(
-        &mut self,
-        channel: &ChannelId,
-        but: Option<SessionId>,
-        message: &ServerMessage,
-    ) {
+    fn broadcast(&mut self, channel: &ChannelId, but: Option<SessionId>, message: &ServerMessage) {
         let Some(members) = self.channels.get(channel).map(|c| c.members.clone()) else {
             return;
         };

@@ -34,17 +34,34 @@ pub const WARNING: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// The button went down. Asking again while holding or waiting answers the same.
-    Request { who: ParticipantId, level: Level },
+    Request {
+        who: ParticipantId,
+        level: Level,
+    },
     /// The button was let go.
-    Release { who: ParticipantId },
+    Release {
+        who: ParticipantId,
+    },
     /// Packets arrive from this participant.
-    MediaFlows { who: ParticipantId },
+    MediaFlows {
+        who: ParticipantId,
+    },
     /// No packet has arrived from this participant since then.
-    MediaStalled { who: ParticipantId, since: Instant },
-    SocketLost { who: ParticipantId },
-    SocketBack { who: ParticipantId },
+    MediaStalled {
+        who: ParticipantId,
+        since: Instant,
+    },
+    SocketLost {
+        who: ParticipantId,
+    },
+    SocketBack {
+        who: ParticipantId,
+    },
     /// This participant left the channel, closed its connection or may no longer talk.
-    Gone { who: ParticipantId, reason: EndReason },
+    Gone {
+        who: ParticipantId,
+        reason: EndReason,
+    },
     Settings(FloorSettings),
 }
 
@@ -424,8 +441,12 @@ impl Floor {
                 let socket = talk
                     .socket_lost
                     .map(|since| (since + LOST_SOCKET, Deadline::SocketLost));
-                let warning = (!talk.warned)
-                    .then(|| (talk.since + limit - WARNING.min(limit / 2), Deadline::Warning));
+                let warning = (!talk.warned).then(|| {
+                    (
+                        talk.since + limit - WARNING.min(limit / 2),
+                        Deadline::Warning,
+                    )
+                });
                 [
                     media,
                     socket,

@@ -15,7 +15,10 @@ struct Rig {
 
 impl Rig {
     fn new(settings: FloorSettings) -> Rig {
-        #[allow(clippy::disallowed_methods, reason = "a test's arbitrary origin of time")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a test's arbitrary origin of time"
+        )]
         let start = Instant::now();
         Rig {
             floor: Floor::new(settings),
@@ -122,7 +125,10 @@ fn every_policy_and_pair_of_levels_has_its_answer() {
                     FloorPolicy::Preempt | FloorPolicy::Queue => Answer::Waits,
                     FloorPolicy::Deny => Answer::Denied,
                 };
-                assert_eq!(answer, expected, "{policy:?}: {asked:?} asks while {held:?} talks");
+                assert_eq!(
+                    answer, expected,
+                    "{policy:?}: {asked:?} asks while {held:?} talks"
+                );
             }
         }
     }
@@ -208,7 +214,10 @@ fn talker_is_warned_ten_seconds_before_the_limit_and_heard_through_the_grace() {
         matches!(out[..], [Output::Revoked { reason: EndReason::TalkLimit, grace, .. }]
             if grace == Duration::from_millis(500))
     );
-    assert!(rig.floor.talk().is_some(), "the last syllable is still heard");
+    assert!(
+        rig.floor.talk().is_some(),
+        "the last syllable is still heard"
+    );
     let out = rig.at(60_500).outputs();
     assert_eq!(ended(&out, ANNA), Some(EndReason::TalkLimit));
 }
@@ -221,7 +230,10 @@ fn a_short_limit_warns_at_its_half() {
     });
     rig.talks(ANNA, Level::Normal);
     assert!(rig.at(2_999).outputs().is_empty());
-    assert!(matches!(rig.at(3_000).outputs()[..], [Output::Warned { .. }]));
+    assert!(matches!(
+        rig.at(3_000).outputs()[..],
+        [Output::Warned { .. }]
+    ));
 }
 
 #[test]
@@ -357,15 +369,16 @@ fn any_step() -> impl Strategy<Value = Step> {
     let who = || (1u64..=5).prop_map(|n| ParticipantId::Session(SessionId(n)));
     let level = prop::sample::select(&Level::ALL[..]);
     let reason = prop::sample::select(&[EndReason::Left, EndReason::Removed][..]);
-    let settings = (0u32..4, 5u64..20, 0u64..3000, 0usize..3).prop_map(|(depth, limit, grace, p)| {
-        FloorSettings {
-            policy: [FloorPolicy::Preempt, FloorPolicy::Queue, FloorPolicy::Deny][p],
-            queue_depth: depth,
-            talk_limit: Duration::from_secs(limit),
-            grace: Duration::from_millis(grace),
-            silence: Duration::from_secs(4),
-        }
-    });
+    let settings =
+        (0u32..4, 5u64..20, 0u64..3000, 0usize..3).prop_map(|(depth, limit, grace, p)| {
+            FloorSettings {
+                policy: [FloorPolicy::Preempt, FloorPolicy::Queue, FloorPolicy::Deny][p],
+                queue_depth: depth,
+                talk_limit: Duration::from_secs(limit),
+                grace: Duration::from_millis(grace),
+                silence: Duration::from_secs(4),
+            }
+        });
     prop_oneof![
         4 => (0u64..4000).prop_map(Step::Wait),
         6 => (who(), level).prop_map(|(who, level)| Step::Give(Input::Request { who, level })),

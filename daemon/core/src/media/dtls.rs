@@ -1,6 +1,8 @@
-//! One DTLS configuration for all transports. str0m's own provider builds one for each `Rtc`, and every
-//! build re-runs the DTLS library's self-tests: 1.1 ms of a 1.5 ms join.
+//! One DTLS configuration for all transports, and the keys each handshake yields. str0m's own provider builds
+//! a configuration for each `Rtc`, and every build re-runs the DTLS library's self-tests: 1.1 ms of a 1.5 ms
+//! join.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -9,6 +11,8 @@ use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion,
 };
 use str0m::crypto::{CryptoError, from_feature_flags};
+
+use super::egress::{Agreed, Keys};
 
 /// The certificate every transport of this box shows, as DER. Made once and kept: one for each transport
 /// would cost 60 to 80 us at each join.
@@ -26,6 +30,17 @@ pub(super) fn provider() -> &'static Arc<CryptoProvider> {
         provider.dtls_provider = &SharedConfig;
         Arc::new(provider)
     })
+}
+
+thread_local! {
+    /// str0m asks for a DTLS instance while it builds an `Rtc`, and does not say for which.
+    static BUILT: RefCell<Keys> = RefCell::default();
+}
+
+/// Builds an `Rtc`, and where the keys of its handshake will be found.
+pub(super) fn with_keys<T>(build: impl FnOnce() -> T) -> (T, Keys) {
+    let built = build();
+    (built, BUILT.take())
 }
 
 #[derive(Debug)]
@@ -60,11 +75,16 @@ impl DtlsProvider for SharedConfig {
         _mtu: Option<usize>,
     ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
         let dtls = dimpl::Dtls::new_12(Self::config()?, cert.clone(), now);
-        Ok(Box::new(Instance(dtls)))
+        let keys = Keys::default();
+        BUILT.set(keys.clone());
+        Ok(Box::new(Instance { dtls, keys }))
     }
 }
 
-struct Instance(dimpl::Dtls);
+struct Instance {
+    dtls: dimpl::Dtls,
+    keys: Keys,
+}
 
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,33 +94,41 @@ impl std::fmt::Debug for Instance {
 
 impl DtlsInstance for Instance {
     fn set_active(&mut self, active: bool) {
-        self.0.set_active(active);
+        self.dtls.set_active(active);
     }
     fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
-        self.0.handle_packet(packet)
+        self.dtls.handle_packet(packet)
     }
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buf)
+        let output = self.dtls.poll_output(buf);
+        if let DtlsOutput::KeyingMaterial(material, profile) = &output {
+            self.keys.get_or_init(|| Agreed {
+                profile: *profile,
+                material: material.to_vec(),
+                we_are_client: self.dtls.is_active(),
+            });
+        }
+        output
     }
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
-        self.0.handle_timeout(now)
+        self.dtls.handle_timeout(now)
     }
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
-        self.0.send_application_data(data)
+        self.dtls.send_application_data(data)
     }
     fn is_active(&self) -> bool {
-        self.0.is_active()
+        self.dtls.is_active()
     }
     fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.0.protocol_version()
+        self.dtls.protocol_version()
     }
     fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.dtls.is_closing()
     }
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.dtls.is_closed()
     }
     fn close(&mut self) -> Result<(), DtlsImplError> {
-        self.0.close()
+        self.dtls.close()
     }
 }

@@ -4,6 +4,7 @@
 //! may be heard (`Command`), and tells who connected, fell silent or vanished (`Event`).
 
 mod dtls;
+mod egress;
 mod rewrite;
 mod route;
 mod shard;

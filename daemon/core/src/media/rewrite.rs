@@ -61,10 +61,13 @@ impl Rewrite {
     /// `None`: the packet is from before the talker's beginning here.
     pub fn place(&mut self, grant: u64, seq: u64, time: u32, now: Instant) -> Option<Place> {
         let anchor = match self.anchor.filter(|anchor| anchor.grant == grant) {
-            Some(anchor) if seq < anchor.seq_in && anchor.seq_in - seq < LARGEST_JUMP => return None,
+            Some(anchor) if seq < anchor.seq_in && anchor.seq_in - seq < LARGEST_JUMP => {
+                return None;
+            }
             Some(anchor)
                 if seq >= anchor.seq_in
-                    && (anchor.seq_out + (seq - anchor.seq_in)).abs_diff(self.seq) < LARGEST_JUMP =>
+                    && (anchor.seq_out + (seq - anchor.seq_in)).abs_diff(self.seq)
+                        < LARGEST_JUMP =>
             {
                 anchor
             }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::egress::{Egress, Path};
 use super::rewrite::{Place, Rewrite};
 use crate::ids::TransportId;
 
@@ -13,11 +14,14 @@ pub(super) struct Route {
     consumers: Vec<Consumer>,
 }
 
+/// Kept small and apart from the transports: a talk touches every one of them 50 times a second.
 pub(super) struct Consumer {
-    pub transport: TransportId,
+    transport: TransportId,
     pub slot: usize,
-    pub paused: bool,
+    paused: bool,
     rewrite: Rewrite,
+    /// `None`: not connected yet, or of a profile that str0m has to serve.
+    pub egress: Option<Egress>,
 }
 
 impl Route {
@@ -40,6 +44,7 @@ impl Route {
             slot,
             paused,
             rewrite,
+            egress: None,
         });
     }
 
@@ -48,23 +53,42 @@ impl Route {
     }
 
     pub fn pause(&mut self, transport: TransportId, paused: bool) {
-        if let Some(consumer) = self.consumers.iter_mut().find(|c| c.transport == transport) {
+        if let Some(consumer) = self.consumer(transport) {
             consumer.paused = paused;
             consumer.rewrite.interrupt();
         }
     }
 
+    pub fn set_egress(&mut self, transport: TransportId, egress: Option<Egress>) {
+        if let Some(consumer) = self.consumer(transport) {
+            consumer.egress = egress;
+        }
+    }
+
+    pub fn set_path(&mut self, transport: TransportId, path: Path) {
+        if let Some(egress) = self.consumer(transport).and_then(|c| c.egress.as_mut()) {
+            egress.path = path;
+        }
+    }
+
+    fn consumer(&mut self, transport: TransportId) -> Option<&mut Consumer> {
+        self.consumers.iter_mut().find(|c| c.transport == transport)
+    }
+
     /// The listeners of a packet of the present talker, each with the packet's place on its stream.
-    pub fn places(
+    pub fn listeners(
         &mut self,
         seq: u64,
         time: u32,
         now: Instant,
-    ) -> impl Iterator<Item = (usize, Place)> {
+    ) -> impl Iterator<Item = (&mut Consumer, Place)> {
         let (talker, grant) = (self.talker, self.grant);
         self.consumers
             .iter_mut()
             .filter(move |c| !c.paused && Some(c.transport) != talker)
-            .filter_map(move |c| Some((c.slot, c.rewrite.place(grant, seq, time, now)?)))
+            .filter_map(move |c| {
+                let place = c.rewrite.place(grant, seq, time, now)?;
+                Some((c, place))
+            })
     }
 }

@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 use super::Packet;
 use super::rewrite::Rewrite;
 use super::route::Route;
-use super::transport::{
-    CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun,
-};
+use super::transport::{CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun};
 use crate::ids::{RouteId, TransportId};
 
 /// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
@@ -196,13 +194,9 @@ impl Shard {
         let Some(slot) = &mut self.slots[at] else {
             return;
         };
-        let understood = slot.transport.handle_datagram(
-            source,
-            destination,
-            datagram,
-            now,
-            &mut self.outlet,
-        );
+        let understood =
+            slot.transport
+                .handle_datagram(source, destination, datagram, now, &mut self.outlet);
         if !understood {
             self.counters.undecodable += 1;
         }
@@ -295,7 +289,10 @@ impl Shard {
         if self.by_address.get(&source) != Some(&at) {
             let slot = self.slots[at].as_mut()?;
             // The password is checked before the address is believed.
-            if !slot.transport.is_asked_by(source, destination, datagram, now) {
+            if !slot
+                .transport
+                .is_asked_by(source, destination, datagram, now)
+            {
                 return None;
             }
             const ADDRESSES: usize = 16;
@@ -320,7 +317,18 @@ impl Shard {
             };
             let id = slot.transport.id;
             match seen {
-                Seen::Connected => self.events.push_back(Event::Connected(id)),
+                Seen::Connected => {
+                    let egress = slot.transport.take_egress();
+                    if let Some(route) = self.routes.get_mut(&slot.route) {
+                        route.set_egress(id, egress);
+                    }
+                    self.events.push_back(Event::Connected(id));
+                }
+                Seen::Moved(path) => {
+                    if let Some(route) = self.routes.get_mut(&slot.route) {
+                        route.set_path(id, path);
+                    }
+                }
                 Seen::Packet(packet) => {
                     self.counters.packets_received += 1;
                     slot.last_packet = now;
@@ -357,16 +365,21 @@ impl Shard {
             self.counters.without_floor += 1;
             return;
         }
-        let before = self.outlet.seen.len();
         let mut lost = Vec::new();
-        for (at, place) in on_route.places(packet.seq, packet.time, now) {
+        for (listener, place) in on_route.listeners(packet.seq, packet.time, now) {
+            self.counters.packets_forwarded += 1;
+            if let Some(egress) = &mut listener.egress {
+                self.outlet.transmits.extend(egress.protect(packet, &place));
+                continue;
+            }
+            let at = listener.slot;
             let Some(slot) = &mut self.slots[at] else {
                 continue;
             };
-            slot.transport.forward(packet, &place, now, &mut self.outlet);
+            slot.transport
+                .forward(packet, &place, now, &mut self.outlet);
             slot.rearm(at, &mut self.timers);
-            self.counters.packets_forwarded += 1;
-            for seen in self.outlet.seen.drain(before..) {
+            for seen in self.outlet.seen.drain(..) {
                 if let Seen::Closed(reason) = seen {
                     lost.push((at, reason));
                 }

@@ -19,7 +19,10 @@ const BOX: &str = "127.0.0.1:40000";
 const ROUTE: RouteId = RouteId(1);
 
 fn start() -> Instant {
-    #[allow(clippy::disallowed_methods, reason = "a test's arbitrary origin of time")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a test's arbitrary origin of time"
+    )]
     Instant::now()
 }
 
@@ -83,6 +86,10 @@ impl Net {
     }
 
     fn join(&mut self, n: u32, paused: bool) {
+        self.join_as(n, paused, |_| {});
+    }
+
+    fn join_as(&mut self, n: u32, paused: bool, change: impl FnOnce(&mut Transport)) {
         let (mut rtc, mid, pending, sdp) = self.offer(n);
         let offer = Offer {
             transport: TransportId(n),
@@ -91,7 +98,8 @@ impl Net {
             candidates: vec![BOX.parse().expect("an address")],
             random: [n as u8; 32],
         };
-        let (transport, answer) = Transport::accept(offer, self.now).expect("accepted");
+        let (mut transport, answer) = Transport::accept(offer, self.now).expect("accepted");
+        change(&mut transport);
         let command = Command::Open {
             transport: Box::new(transport),
             route: ROUTE,
@@ -167,7 +175,8 @@ impl Net {
             for at in 0..self.peers.len() {
                 for (source, destination, bytes) in self.peers[at].poll() {
                     quiet = false;
-                    self.shard.handle_datagram(source, destination, &bytes, self.now);
+                    self.shard
+                        .handle_datagram(source, destination, &bytes, self.now);
                 }
             }
             for transmit in self.shard.poll_transmit().collect::<Vec<_>>() {
@@ -234,9 +243,17 @@ fn the_answer_is_ice_lite_with_our_opus_parameters_and_a_ufrag_that_names_the_tr
     has("a=ice-ufrag:0000000707070707\r\n");
     has("127.0.0.1 40000 typ host");
     has("a=sendrecv\r\n");
-    for parameter in ["useinbandfec=1", "usedtx=1", "stereo=0", "maxplaybackrate=16000"] {
+    for parameter in [
+        "useinbandfec=1",
+        "usedtx=1",
+        "stereo=0",
+        "maxplaybackrate=16000",
+    ] {
         let fmtp = answer.lines().find(|l| l.starts_with("a=fmtp:"));
-        assert!(fmtp.is_some_and(|l| l.contains(parameter)), "{parameter}: {fmtp:?}");
+        assert!(
+            fmtp.is_some_and(|l| l.contains(parameter)),
+            "{parameter}: {fmtp:?}"
+        );
     }
 }
 
@@ -252,17 +269,25 @@ fn offers_beyond_a_limit_are_refused_with_a_reason() {
             candidates: vec![BOX.parse().expect("an address")],
             random: [1; 32],
         };
-        Transport::accept(offer, net.now).map(|_| ()).expect_err("refused")
+        Transport::accept(offer, net.now)
+            .map(|_| ())
+            .expect_err("refused")
     };
     let candidate = "a=candidate:1 1 udp 1 192.0.2.1 1 typ host\r\n";
     assert_eq!(accept("x".repeat(33_000)), OfferError::TooLong);
-    assert_eq!(accept("m=audio 9 x 0\r\n".repeat(9)), OfferError::TooManyMLines);
+    assert_eq!(
+        accept("m=audio 9 x 0\r\n".repeat(9)),
+        OfferError::TooManyMLines
+    );
     assert_eq!(accept(candidate.repeat(65)), OfferError::TooManyCandidates);
     assert!(matches!(accept("hello".into()), OfferError::Sdp(_)));
     let receive_only = sdp.replace("a=sendrecv", "a=recvonly");
     assert_eq!(accept(receive_only), OfferError::NoAudio);
     let video = sdp.replace("m=audio", "m=video");
-    assert!(matches!(accept(video), OfferError::Sdp(_) | OfferError::NoAudio));
+    assert!(matches!(
+        accept(video),
+        OfferError::Sdp(_) | OfferError::NoAudio
+    ));
 }
 
 #[test]
@@ -275,7 +300,10 @@ fn only_the_talker_is_heard_and_the_rest_is_counted() {
     net.says(2);
     net.talker(None);
     net.says(1);
-    assert!(net.peer(1).heard_from().is_empty(), "nobody hears themselves");
+    assert!(
+        net.peer(1).heard_from().is_empty(),
+        "nobody hears themselves"
+    );
     assert_eq!(net.peer(2).heard_from(), [1]);
     assert_eq!(net.peer(3).heard_from(), [1]);
     assert_eq!(net.shard.counters().without_floor, 3);
@@ -295,7 +323,11 @@ fn a_change_of_talker_is_invisible_in_the_listeners_stream() {
     assert_eq!(net.peer(3).heard_from(), [1, 1, 2, 1]);
     let heard = &net.peer(3).heard;
     for pair in heard.windows(2) {
-        assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1, "a gap in the sequence");
+        assert_eq!(
+            *pair[1].seq_no,
+            *pair[0].seq_no + 1,
+            "a gap in the sequence"
+        );
         assert_eq!(pair[1].header.ssrc, pair[0].header.ssrc);
     }
     let times: Vec<u32> = heard.iter().map(|p| p.header.timestamp).collect();
@@ -303,7 +335,10 @@ fn a_change_of_talker_is_invisible_in_the_listeners_stream() {
     assert_eq!(steps[0], 960);
     assert!(steps[1] >= 960);
     let second = 48_000 / 10..48_000 * 3 / 2;
-    assert!(steps[2] > 48_000 && second.contains(&steps[2]), "quiet time passes: {steps:?}");
+    assert!(
+        steps[2] > 48_000 && second.contains(&steps[2]),
+        "quiet time passes: {steps:?}"
+    );
     let markers: Vec<bool> = heard.iter().map(|p| p.header.marker).collect();
     assert_eq!(markers, [true, false, true, true]);
 }
@@ -314,7 +349,10 @@ fn a_paused_listener_hears_nothing_and_resumes_without_a_gap() {
     net.talker(Some(1));
     net.says(1);
     let pause = |net: &mut Net, paused| {
-        let command = Command::Pause { transport: TransportId(2), paused };
+        let command = Command::Pause {
+            transport: TransportId(2),
+            paused,
+        };
         net.shard.handle_command(command, net.now);
     };
     pause(&mut net, true);
@@ -350,13 +388,23 @@ fn flow_and_stall_of_the_talker_are_told_once_each() {
     assert_eq!(net.events, [Event::Flows(TransportId(1))]);
     net.events.clear();
     net.run(Duration::from_millis(1500));
-    assert!(matches!(net.events[..], [Event::Stalled { transport: TransportId(1), .. }]));
+    assert!(matches!(
+        net.events[..],
+        [Event::Stalled {
+            transport: TransportId(1),
+            ..
+        }]
+    ));
     net.says(1);
     assert_eq!(net.events[1..], [Event::Flows(TransportId(1))]);
     net.events.clear();
     net.talker(Some(1));
     net.says(1);
-    assert_eq!(net.events, [Event::Flows(TransportId(1))], "each grant waits for its own packet");
+    assert_eq!(
+        net.events,
+        [Event::Flows(TransportId(1))],
+        "each grant waits for its own packet"
+    );
 }
 
 #[test]
@@ -374,7 +422,10 @@ fn garbage_and_spoofed_alerts_are_counted_and_change_nothing() {
             garbage.iter().for_each(|g| net.inject(peer_address(n), g));
         }
     }
-    assert!(net.peers.iter().all(|p| p.connected), "a spoofed alert ended a join");
+    assert!(
+        net.peers.iter().all(|p| p.connected),
+        "a spoofed alert ended a join"
+    );
     net.talker(Some(1));
     net.says(1);
     assert_eq!(net.peer(2).heard_from(), [1]);
@@ -408,7 +459,10 @@ fn whoever_vanishes_is_told_within_the_ice_timeout_and_leaves_nothing_behind() {
     net.run(Duration::from_secs(40));
     assert!(matches!(
         net.events[..],
-        [Event::Closed { transport: TransportId(2), reason: CloseReason::Gone }]
+        [Event::Closed {
+            transport: TransportId(2),
+            reason: CloseReason::Gone
+        }]
     ));
     assert_eq!(net.shard.transports(), 1);
 }
@@ -421,9 +475,26 @@ fn an_offer_that_never_connects_is_forgotten() {
     net.run(Duration::from_secs(31));
     assert!(matches!(
         net.events[..],
-        [Event::Closed { reason: CloseReason::NeverConnected, .. }]
+        [Event::Closed {
+            reason: CloseReason::NeverConnected,
+            ..
+        }]
     ));
     assert_eq!(net.shard.transports(), 0);
+}
+
+#[test]
+fn a_listener_whose_profile_is_not_ours_is_served_by_str0m() {
+    let mut net = Net::with_peers(1);
+    // Keys that never come are those of a profile we do not know.
+    net.join_as(2, false, |transport| transport.keys = Default::default());
+    net.run(Duration::from_secs(2));
+    net.talker(Some(1));
+    net.says(1);
+    net.says(1);
+    let heard = &net.peer(2).heard;
+    assert_eq!(heard.len(), 2);
+    assert_eq!(*heard[1].seq_no, *heard[0].seq_no + 1);
 }
 
 #[test]
@@ -436,12 +507,18 @@ fn a_packet_from_another_shard_is_heard_while_its_talker_has_the_floor() {
         level: Some(-20),
         payload: Arc::new([9; 40]),
     };
-    let fan_out = FanOut { route: ROUTE, talker: TransportId(99), packet };
+    let fan_out = FanOut {
+        route: ROUTE,
+        talker: TransportId(99),
+        packet,
+    };
     net.shard.handle_fan_out(fan_out.clone(), net.now);
     net.talker(Some(99));
     net.shard.handle_fan_out(fan_out, net.now);
     net.run(Duration::from_millis(10));
     assert_eq!(net.peer(1).heard_from(), [9]);
+    let values = &net.peer(1).heard[0].header.ext_vals;
+    assert_eq!(values.audio_level, Some(-20), "the level goes along");
     assert_eq!(net.shard.counters().without_floor, 1);
 }
 

@@ -14,9 +14,10 @@ use str0m::format::{Codec, FormatParams};
 use str0m::ice::{IceCreds, StunMessage};
 use str0m::media::{Frequency, Mid, Pt};
 use str0m::net::{DatagramRecv, DatagramSend, Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, Ssrc};
+use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 
+use super::egress::{Egress, Keys, Path, Stream};
 use super::rewrite::Place;
 use super::{Certificate, Packet, dtls};
 use crate::ids::TransportId;
@@ -81,6 +82,8 @@ pub struct Transmit {
 pub(super) enum Seen {
     Connected,
     Packet(Packet),
+    /// The peer is reached another way from now on.
+    Moved(Path),
     Closed(CloseReason),
 }
 
@@ -94,8 +97,11 @@ pub(super) struct Outlet {
 pub struct Transport {
     pub id: TransportId,
     rtc: Rtc,
-    ssrc: Ssrc,
+    mid: Mid,
     pt: Pt,
+    stream: Stream,
+    pub(super) keys: Keys,
+    path: Option<Path>,
     timeout: Instant,
     born: Instant,
     connected: bool,
@@ -119,19 +125,22 @@ impl Transport {
     fn build(offer: &Offer, now: Instant) -> Result<(Transport, String), OfferError> {
         let bad = |e: &dyn std::fmt::Display| OfferError::Sdp(e.to_string());
         let sdp = SdpOffer::from_sdp_string(&offer.sdp).map_err(|e| bad(&e))?;
-        let mut rtc = config(offer).build(now);
+        let (mut rtc, keys) = dtls::with_keys(|| config(offer).build(now));
         for address in &offer.candidates {
             let candidate = Candidate::host(*address, Protocol::Udp).map_err(|e| bad(&e))?;
             rtc.add_local_candidate(candidate);
         }
         let answer = rtc.sdp_api().accept_offer(sdp).map_err(|e| bad(&e))?;
         let answer = answer.to_sdp_string();
-        let (pt, ssrc) = audio_stream(&mut rtc, &answer).ok_or(OfferError::NoAudio)?;
+        let (mid, pt, stream) = audio_stream(&mut rtc, &answer).ok_or(OfferError::NoAudio)?;
         let transport = Transport {
             id: offer.transport,
             rtc,
-            ssrc,
+            mid,
             pt,
+            stream,
+            keys,
+            path: None,
             // Driven once at least, to learn when it wants to be.
             timeout: now,
             born: now,
@@ -184,6 +193,9 @@ impl Transport {
         let Some(receive) = receive(source, destination, datagram) else {
             return false;
         };
+        if is_stun(datagram) {
+            self.follow(source, destination, datagram, now, outlet);
+        }
         let mut understood = true;
         self.drive(outlet, |rtc| {
             understood = rtc.handle_input(Input::Receive(now, receive)).is_ok();
@@ -201,7 +213,39 @@ impl Transport {
         });
     }
 
-    /// Sends one packet of the talker to this listener. The seam of egress: all that a route knows of it.
+    /// Our own way to send to this listener, where its profile allows one: str0m forgets the stream then.
+    pub(super) fn take_egress(&mut self) -> Option<Egress> {
+        let path = self.path?;
+        let egress = Egress::new(self.keys.get()?, dtls::provider(), self.stream, path)?;
+        self.rtc
+            .direct_api()
+            .remove_stream_tx(self.stream.ssrc.into());
+        Some(egress)
+    }
+
+    /// A controlling peer names the path it has chosen with each request (RFC 8445 7.1.2, USE-CANDIDATE).
+    fn follow(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+        outlet: &mut Outlet,
+    ) {
+        let path = Path {
+            source: destination,
+            destination: source,
+        };
+        if self.path.is_some_and(|known| known != path)
+            && StunMessage::parse(datagram).is_ok_and(|stun| stun.use_candidate())
+            && self.is_asked_by(source, destination, datagram, now)
+        {
+            self.path = Some(path);
+            outlet.seen.push(Seen::Moved(path));
+        }
+    }
+
+    /// Sends one packet of the talker to this listener through str0m, for profiles that are not our own.
     pub(super) fn forward(
         &mut self,
         packet: &Packet,
@@ -222,9 +266,9 @@ impl Transport {
         )
         .marker(packet.marker || place.first)
         .ext_vals(values);
-        let ssrc = self.ssrc;
+        let mid = self.mid;
         self.drive(outlet, |rtc| {
-            if let Some(stream) = rtc.direct_api().stream_tx(&ssrc) {
+            if let Some(stream) = rtc.direct_api().stream_tx_by_mid(mid, None) {
                 stream.write_rtp(write);
             }
             let _ = rtc.handle_input(Input::Timeout(now));
@@ -256,11 +300,20 @@ impl Transport {
                     self.timeout = at;
                     return self.rtc.is_alive();
                 }
-                Ok(Output::Transmit(transmit)) => outlet.transmits.push(Transmit {
-                    source: transmit.source,
-                    destination: transmit.destination,
-                    contents: transmit.contents,
-                }),
+                Ok(Output::Transmit(transmit)) => {
+                    // DTLS goes where ICE has found the peer; STUN answers go to whoever asked.
+                    if self.path.is_none() && !is_stun(&transmit.contents) {
+                        self.path = Some(Path {
+                            source: transmit.source,
+                            destination: transmit.destination,
+                        });
+                    }
+                    outlet.transmits.push(Transmit {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        contents: transmit.contents,
+                    });
+                }
                 Ok(Output::Event(Event::Connected)) => {
                     self.connected = true;
                     outlet.seen.push(Seen::Connected);
@@ -299,7 +352,9 @@ impl Transport {
 /// The transport a STUN request is for: we chose the ufrag, its first eight characters are the id.
 pub(super) fn asked_transport(datagram: &[u8]) -> Option<TransportId> {
     let message = StunMessage::parse(datagram).ok()?;
-    let (ours, _) = message.is_binding_request().then(|| message.split_username())??;
+    let (ours, _) = message
+        .is_binding_request()
+        .then(|| message.split_username())??;
     let id = u32::from_str_radix(ours.get(..8)?, 16).ok()?;
     Some(TransportId(id))
 }
@@ -314,11 +369,7 @@ fn is_plaintext_alert(datagram: &[u8]) -> bool {
     datagram.first() == Some(&ALERT) && datagram.get(3..5) == Some(&[0, 0])
 }
 
-fn receive(
-    source: SocketAddr,
-    destination: SocketAddr,
-    datagram: &[u8],
-) -> Option<Receive<'_>> {
+fn receive(source: SocketAddr, destination: SocketAddr, datagram: &[u8]) -> Option<Receive<'_>> {
     Some(Receive {
         proto: Protocol::Udp,
         source,
@@ -377,26 +428,45 @@ fn config(offer: &Offer) -> RtcConfig {
     config
 }
 
-/// The payload type and SSRC of the first audio m-line that goes both ways. str0m tells of an m-line by an
-/// event only once the connection stands, so the answer is read instead.
-fn audio_stream(rtc: &mut Rtc, answer: &str) -> Option<(Pt, Ssrc)> {
+/// The first audio m-line that goes both ways. str0m tells of an m-line by an event only once the connection
+/// stands, so the answer is read instead.
+fn audio_stream(rtc: &mut Rtc, answer: &str) -> Option<(Mid, Pt, Stream)> {
     let sections = answer.split("\r\nm=").skip(1);
-    let mids = sections
-        .filter(|section| section.starts_with("audio "))
-        .filter_map(|section| section.lines().find_map(|l| l.strip_prefix("a=mid:")))
-        .map(Mid::from);
-    for mid in mids {
+    for section in sections.filter(|section| section.starts_with("audio ")) {
+        let mid = section.lines().find_map(|l| l.strip_prefix("a=mid:"));
+        let Some(mid) = mid.map(Mid::from) else {
+            continue;
+        };
         let media = rtc.media(mid)?;
         let direction = media.direction();
         let pt = media.remote_pts().first().copied();
-        let stream = rtc.direct_api().stream_tx_by_mid(mid, None).map(|s| s.ssrc());
+        let ssrc = rtc
+            .direct_api()
+            .stream_tx_by_mid(mid, None)
+            .map(|s| *s.ssrc());
         if let (Some(pt), Some(ssrc), true, true) =
-            (pt, stream, direction.is_sending(), direction.is_receiving())
+            (pt, ssrc, direction.is_sending(), direction.is_receiving())
         {
-            return Some((pt, ssrc));
+            let stream = Stream {
+                ssrc,
+                payload_type: *pt,
+                level_id: level_id(section),
+            };
+            return Some((mid, pt, stream));
         }
     }
     None
+}
+
+/// The id the peer gave to the audio level extension, where it wants it: `a=extmap:2 urn:...`.
+fn level_id(section: &str) -> Option<u8> {
+    let (id, _) = section
+        .lines()
+        .filter_map(|l| l.strip_prefix("a=extmap:")?.split_once(' '))
+        .find(|(_, uri)| *uri == Extension::AudioLevel.as_uri())?;
+    let id = id.split('/').next()?.parse().ok()?;
+    // 15 is reserved in one-byte headers, RFC 8285 4.2.
+    (1..=14).contains(&id).then_some(id)
 }
 
 fn check_limits(sdp: &str) -> Result<(), OfferError> {

@@ -71,7 +71,11 @@ fn measure(bytes: &[u8], depth: usize) -> Result<&[u8], DecodeError> {
         0x80..=0x8f => (0, 2 * low(0x0f), rest),
         0x90..=0x9f => (0, low(0x0f), rest),
         0xa0..=0xbf => (low(0x1f), 0, rest),
-        0xc1 => return Err(DecodeError::Malformed("it has a marker that does not exist")),
+        0xc1 => {
+            return Err(DecodeError::Malformed(
+                "it has a marker that does not exist",
+            ));
+        }
         0xc4..=0xc6 | 0xd9..=0xdb => {
             let (length, rest) = number(1 << ((marker - 0xc4) % 21))?;
             (length, 0, rest)
@@ -178,7 +182,10 @@ mod tests {
             &[],
         ];
         for bytes in lying {
-            assert!(Encoding::MessagePack.decode::<Request>(bytes).is_err(), "{bytes:x?}");
+            assert!(
+                Encoding::MessagePack.decode::<Request>(bytes).is_err(),
+                "{bytes:x?}"
+            );
         }
         let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
         assert!(measure(&nested(16), MAX_DEPTH).is_ok());
