@@ -144,7 +144,9 @@ impl Edge {
                     transmission_id: Some(transmission),
                     reason,
                 };
-                self.broadcast(channel, None, &message);
+                self.broadcast(channel, Some(by), &message);
+                // The answer to its STOP, where that ended it.
+                self.send(by, message);
             }
             Floor::Route(talker) => self.route(channel, talker),
         }

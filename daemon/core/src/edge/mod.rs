@@ -655,24 +655,30 @@ impl Edge {
         self.sessions.get_mut(&session)?.joined.get_mut(channel)
     }
 
+    /// To the session whose request is being handled, the first of these is the answer.
     fn send(&mut self, session: SessionId, message: ServerMessage) {
         let id = match &mut self.answering {
             Some((asked, id)) if *asked == session => id.take(),
             _ => None,
         };
+        self.push(session, id, message);
+    }
+
+    fn push(&mut self, session: SessionId, id: Option<RequestId>, message: ServerMessage) {
         if let Some(connection) = self.sessions.get(&session).and_then(|s| s.connection) {
             let reply = Box::new(Reply { id, message });
             self.outputs.push_back(Output::Send { connection, reply });
         }
     }
 
+    /// News to everyone, an answer to nobody.
     fn broadcast(&mut self, channel: &ChannelId, but: Option<SessionId>, message: &ServerMessage) {
         let Some(members) = self.channels.get(channel).map(|c| c.members.clone()) else {
             return;
         };
         for session in members {
             if Some(session) != but {
-                self.send(session, message.clone());
+                self.push(session, None, message.clone());
             }
         }
     }

@@ -21,7 +21,10 @@ impl Edge {
             ClientMessage::Join { channel_id, muted } => self.join(session, channel_id, muted, now),
             ClientMessage::Leave { channel_id } => {
                 if self.is_joined(session, &channel_id) {
+                    // The talk that ends with it is not the answer.
+                    let answering = self.answering.take();
                     self.leave(session, &channel_id, EndReason::Left, now);
+                    self.answering = answering;
                     self.send(session, ServerMessage::Left { channel_id });
                 }
             }

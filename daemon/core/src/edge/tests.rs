@@ -279,6 +279,35 @@ fn a_talker_is_granted_heard_and_announced_and_a_stop_ends_it() {
 }
 
 #[test]
+fn the_end_of_a_talk_is_news_and_no_answer_to_the_request_that_ended_it() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    rig.start(anna, OPS, Level::Emergency);
+    let answers = |rig: &Rig, connection, id| -> Vec<ServerMessage> {
+        let told = rig.told[&connection].iter();
+        told.filter(|reply| reply.id == Some(id))
+            .map(|reply| reply.message.clone())
+            .collect()
+    };
+    let granted = answers(&rig, anna, 4);
+    assert!(
+        matches!(granted[..], [ServerMessage::StartSuccess { .. }]),
+        "{granted:?}"
+    );
+    rig.says(
+        anna,
+        6,
+        ClientMessage::Leave {
+            channel_id: OPS.into(),
+        },
+    );
+    let left = answers(&rig, anna, 6);
+    assert!(matches!(left[..], [ServerMessage::Left { .. }]), "{left:?}");
+    assert!(rig.tells(anna, |m| matches!(m, ServerMessage::Stop { .. })));
+}
+
+#[test]
 fn unknown_and_forbidden_channels_get_the_same_answer_to_every_request() {
     let mut rig = Rig::new();
     let ben = rig.sign_in("ben", None);
