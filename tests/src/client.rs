@@ -81,21 +81,11 @@ pub struct Client {
 }
 
 impl Site {
-<<<<<<< HEAD
     /// Opens `/ws` with these headers: a socket nobody has said HELLO on, and the subprotocol it was given.
     pub async fn websocket(&self, headers: &[(&str, &str)]) -> Result<(Socket, String), Refused> {
         let mut request = format!("wss://127.0.0.1:{}/ws", self.ready.https.port())
             .into_client_request()
             .context("the request for a WebSocket")?;
-=======
-    /// Opens `/ws` with these headers: refused, or a socket nobody has said HELLO on.
-    pub async fn websocket(
-        &self,
-        headers: &[(&str, &str)],
-    ) -> Result<Result<Socket, tungstenite::Error>> {
-        let mut request =
-            format!("wss://127.0.0.1:{}/ws", self.ready.https.port()).into_client_request()?;
->>>>>>> main
         for (name, value) in headers {
             let name: HeaderName = name.parse().context("a header's name")?;
             request
@@ -155,12 +145,8 @@ impl Site {
     ) -> Result<Client> {
         let socket = self
             .websocket(&[("sec-websocket-protocol", encoding.protocol())])
-<<<<<<< HEAD
             .await?
             .0;
-=======
-            .await??;
->>>>>>> main
         let hello = ClientMessage::Hello {
             token: None,
             device: Some(device.to_string()),
@@ -178,15 +164,9 @@ impl Client {
         user: &str,
         hello: Option<ClientMessage>,
     ) -> Result<Client> {
-<<<<<<< HEAD
         let (outgoing, to_send) = mpsc::unbounded_channel();
         let (came, incoming) = mpsc::unbounded_channel();
         tokio::spawn(carry(socket, encoding, to_send, came));
-=======
-        let (sink, stream) = socket.split();
-        let (tell, incoming) = mpsc::unbounded_channel();
-        let reader = tokio::spawn(read(stream, encoding, tell)).abort_handle();
->>>>>>> main
         let mut client = Client {
             user: user.to_string(),
             device: String::new(),
@@ -234,11 +214,7 @@ impl Client {
         let id = Some(self.last_id);
         let what = format!("an answer to {message:?}");
         let request = self.encoding.write(&Request { id, message })?;
-<<<<<<< HEAD
         self.send(request)?;
-=======
-        self.send(request).await?;
->>>>>>> main
         self.take(&what, PATIENCE, |reply| {
             (reply.id == id).then(|| reply.message.clone())
         })
@@ -246,17 +222,9 @@ impl Client {
     }
 
     /// Sends whatever it is.
-<<<<<<< HEAD
     pub fn send(&mut self, message: Message) -> Result<()> {
         let sent = self.outgoing.send(message);
         sent.map_err(|_over| anyhow!("{} has no connection to send on", self.user))
-=======
-    pub async fn send(&mut self, message: Message) -> Result<()> {
-        self.sink
-            .send(message)
-            .await
-            .with_context(|| format!("{} sending", self.user))
->>>>>>> main
     }
 
     /// Waits for the first message this finds something in. What else comes stays for later questions.
@@ -339,7 +307,6 @@ impl Client {
     }
 }
 
-<<<<<<< HEAD
 /// Owns the socket, which is gone when the client is forgotten.
 async fn carry(
     mut socket: Socket,
@@ -355,18 +322,6 @@ async fn carry(
                     Ok(()) => continue,
                     Err(e) => break e.to_string(),
                 }
-=======
-async fn read(
-    mut stream: SplitStream<Socket>,
-    encoding: Encoding,
-    tell: mpsc::UnboundedSender<Result<Reply, String>>,
-) {
-    loop {
-        let told = match stream.next().await {
-            Some(Ok(Message::Close(frame))) => Err(format!("{frame:?}")),
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                encoding.read(&message).map_err(|e| format!("{e:#}"))
->>>>>>> main
             }
             next = socket.next() => next,
         };
