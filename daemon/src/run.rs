@@ -139,7 +139,13 @@ pub async fn run(options: Options) -> Result<()> {
         handles[1].clone(),
     ));
     parts.spawn(serve_control(control_socket, control.clone(), stop.clone()));
-    parts.spawn(refresh(certificates.clone(), metrics, health, stop.clone()));
+    parts.spawn(refresh(
+        certificates.clone(),
+        store,
+        metrics,
+        health,
+        stop.clone(),
+    ));
     parts.spawn(feed_watchdog(stop.clone()));
 
     if let Some(path) = &options.ready_file {
@@ -261,9 +267,11 @@ async fn serve_control(
         .context("serving the control socket")
 }
 
-/// Keeps the certificate to the names and addresses of the machine, and the figures from growing.
+/// Keeps the certificate to the names and addresses of the machine, the figures from growing, and an eye on
+/// the disk.
 async fn refresh(
     certificates: Arc<Certificates>,
+    store: Arc<Store>,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     health: Health,
     stop: CancellationToken,
@@ -274,7 +282,12 @@ async fn refresh(
         .is_some()
     {
         metrics.run_upkeep();
-        let certificates = certificates.clone();
+        let (certificates, store) = (certificates.clone(), store.clone());
+        let checked = tokio::task::spawn_blocking(move || store.check()).await;
+        health.tell(
+            "memory",
+            checked.context("looking at it panicked").flatten(),
+        );
         let refreshed = tokio::task::spawn_blocking(move || certificates.refresh()).await;
         health.tell(
             "certificate",

@@ -5,7 +5,7 @@
 //! `fdatasync` of its `db` file after each flush, and all files and the folder synced at open and every 64
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::sign_in::new_secret;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use pttd_core::authority::{self, Device, Invitation, Roster, SignInError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,9 @@ const SYNC_ALL_EVERY: u64 = 64;
 const CACHE_BYTES: u64 = 16 << 20;
 /// Kept free for the day the disk is full: sled cannot be opened without room to write.
 const RESERVE_BYTES: i64 = 4 << 20;
+
+/// Below this the box says so while it still works.
+const LEAST_FREE_BYTES: u128 = 16 << 20;
 
 /// The hash under which a secret's record is kept. The secret itself is never written down.
 pub fn hash(secret: &str) -> [u8; 32] {
@@ -58,6 +61,7 @@ pub struct Store {
     roster: sled::Tree,
     invitations: sled::Tree,
     devices: sled::Tree,
+    _lock: File,
     current: RwLock<Arc<Roster>>,
     /// Held while the roster is read, changed and written.
     changing: Mutex<()>,
@@ -76,6 +80,7 @@ impl Store {
             .mode(0o700)
             .create(state)
             .with_context(|| format!("making the state folder {}", state.display()))?;
+        let lock = lock(state)?;
         let folder = state.join("db");
         let reserve = state.join("reserve");
         let db = match open_sled(&folder) {
@@ -96,6 +101,7 @@ impl Store {
             db_file: File::open(folder.join("db")).context("opening the state for syncing")?,
             folder,
             db,
+            _lock: lock,
             current: RwLock::default(),
             changing: Mutex::new(()),
             begun: AtomicU64::new(0),
@@ -253,14 +259,33 @@ impl Store {
         self.commit()
     }
 
+    /// Whether the next write can be expected to succeed.
+    pub fn check(&self) -> Result<()> {
+        self.unbroken()?;
+        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
+        let free = u128::from(disk.blocks_available()) * u128::from(disk.fragment_size());
+        ensure!(
+            free >= LEAST_FREE_BYTES,
+            "the disk of the box's memory has only {} MiB left: free some room",
+            free >> 20
+        );
+        Ok(())
+    }
+
+    fn unbroken(&self) -> Result<()> {
+        ensure!(
+            !self.broken.load(Ordering::SeqCst),
+            "an earlier write to the box's memory failed: free room on the disk and restart pttd"
+        );
+        Ok(())
+    }
+
     /// Everything written before this call is on disk when it returns. Commits that wait at the same time
     /// share one sync.
     fn commit(&self) -> Result<()> {
         let mine = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.broken.load(Ordering::SeqCst) {
-            bail!("an earlier write to the box's memory failed: free the disk and restart pttd");
-        }
+        self.unbroken()?;
         if *synced >= mine {
             return Ok(());
         }
@@ -306,8 +331,47 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// One process at a time: sled's own lock comes too late, after it has read and mended its files.
+fn lock(state: &Path) -> Result<File> {
+    let path = state.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another pttd uses the state folder {}: stop it, or name another folder with --state",
+            state.display()
+        ),
+        Err(TryLockError::Error(e)) => {
+            Err(e).with_context(|| format!("locking {}", path.display()))
+        }
+    }
+}
+
+/// A snapshot whose writing was cut off, by a full disk or a power cut at start. sled 0.34.7 takes it for a
+/// whole one and refuses to open; the log has all that is in it.
+fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "generating") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// sled panics over some damage that it meets at open.
 fn open_sled(folder: &Path) -> Result<sled::Db> {
+    remove_unfinished_snapshots(folder)?;
     let config = sled::Config::new()
         .path(folder)
         .cache_capacity(CACHE_BYTES)
@@ -327,9 +391,6 @@ fn explain(error: anyhow::Error, state: &Path) -> anyhow::Error {
         ));
     }
     match error.downcast_ref::<sled::Error>() {
-        Some(sled::Error::Io(e)) if e.to_string().contains("could not acquire lock") => anyhow!(
-            "another pttd uses the state folder {shown}: stop it, or name another folder with --state"
-        ),
         Some(sled::Error::Io(_)) | None => error.context(format!("opening the state in {shown}")),
         Some(_) => error.context(damaged(state)),
     }

@@ -168,6 +168,17 @@ fn a_damaged_state_is_told_and_no_new_box_is_made_of_it() {
 }
 
 #[test]
+fn a_start_that_was_cut_off_while_sled_wrote_a_snapshot_costs_nothing() {
+    let dir = TempDir::new().unwrap();
+    invite(&open(&dir), "i", 1);
+    invite(&open(&dir), "j", 1);
+    std::fs::write(dir.path().join("db/snap.7FFFFFFFFFFFFFFF.generating"), "").unwrap();
+    let store = open(&dir);
+    assert!(store.redeem("i", "phone", NOON).is_ok());
+    assert!(store.redeem("j", "tablet", NOON).is_ok());
+}
+
+#[test]
 fn a_newer_state_is_left_alone() {
     let dir = TempDir::new().unwrap();
     {
