@@ -69,7 +69,6 @@ impl Turn {
             "--disable-component-update",
             "--disable-sync",
             "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
             "--autoplay-policy=no-user-gesture-required",
             "--allow-loopback-in-peer-connection",
             "--host-resolver-rules=MAP *.local 127.0.0.1",
@@ -99,6 +98,9 @@ impl Turn {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .context("starting chromium")?;
+        let allowed = json!({ "permissions": ["audioCapture"] });
+        page.issue_cmd(Devtools("Browser.grantPermissions", allowed))
+            .await?;
         let watch = json!({ "source": WATCH });
         page.issue_cmd(Devtools("Page.addScriptToEvaluateOnNewDocument", watch))
             .await?;
