@@ -25,7 +25,7 @@ pub struct Word {
     pub talker: u32,
     /// Counts up by one for each word of a talker.
     pub number: u32,
-    /// When, since this process began to count.
+    /// When, by whatever clock its speaker and its listener share.
     pub sent: Duration,
 }
 

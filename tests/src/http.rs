@@ -43,6 +43,18 @@ impl Answer {
 impl Site {
     /// A connection that trusts this box's CA and nothing else.
     pub async fn tls(&self) -> Result<TlsStream<TcpStream>> {
+        let connector = self.connector.get_or_try_init(|| self.trust()).await?;
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ready.https.port()));
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::from(address.ip());
+        connector
+            .connect(name, stream)
+            .await
+            .context("TLS with the box")
+    }
+
+    async fn trust(&self) -> Result<TlsConnector> {
         // Not by `127.0.0.1`: to a browser on the box itself the plain port is the talk page.
         let ca = self
             .plain("GET", "/ca.crt", &[("host", "gate.local")], "")
@@ -56,14 +68,7 @@ impl Site {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let address = SocketAddr::from(([127, 0, 0, 1], self.ready.https.port()));
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let name = ServerName::from(address.ip());
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-            .context("TLS with the box")
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer> {

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod client;
 pub mod endpoint;
 pub mod http;
+pub mod load;
 pub mod microphone;
 pub mod phone;
 pub mod site;

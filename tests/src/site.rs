@@ -12,6 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
 
 /// How long the box may take to come up, or to go down when asked.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,6 +43,8 @@ pub struct Site {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     expected_errors: Vec<&'static str>,
+    /// What its clients trust.
+    pub(crate) connector: OnceCell<TlsConnector>,
 }
 
 /// A box with the built-in roster: anna, ben and carla, who all talk on ops, security and stage.
@@ -89,6 +93,7 @@ impl SiteBuilder {
             child,
             log,
             expected_errors: self.expected_errors,
+            connector: OnceCell::new(),
         })
     }
 }
