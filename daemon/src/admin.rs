@@ -217,7 +217,7 @@ mod tests {
             .unwrap();
         store.redeem("i", "phone", utc::now()).unwrap();
         let inviter = Inviter::of_settings(store.clone(), &Settings::default()).unwrap();
-        let (changed, mut changes) = mpsc::channel(1);
+        let (changed, mut changes) = mpsc::channel::<RosterChanged>(1);
         let reactor = tokio::spawn(async move {
             let mut had_anna = Vec::new();
             while let Some(change) = changes.recv().await {
