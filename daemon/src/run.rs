@@ -88,15 +88,13 @@ pub async fn run(options: Options) -> Result<()> {
     let origins = Origins::new(&settings, https.local_addr()?, plain.local_addr()?);
     let fingerprint = certificates.ca().map(|ca| ca.fingerprint());
     let (changed, changes) = mpsc::channel(8);
-    let control = Arc::new(Control {
-        inviter: Inviter {
-            store: store.clone(),
-            origins: origins.clone(),
-            box_name: settings.box_name(),
-            fingerprint: fingerprint.clone(),
-        },
-        changed,
-    });
+    let inviter = Inviter {
+        store: store.clone(),
+        origins: origins.clone(),
+        box_name: settings.box_name(),
+        fingerprint: fingerprint.clone(),
+    };
+    let control = Arc::new(Control::new(inviter, changed));
     let control_socket = admin::listen(&state)?;
     let certificate = {
         let store = store.clone();
@@ -159,7 +157,7 @@ pub async fn run(options: Options) -> Result<()> {
         write_ready(path, &ready)?;
     }
     tracing::info!(
-        https = origins.by_name(),
+        https = origins.for_links(),
         plain = origins.landing(),
         "pttd is ready"
     );

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::sign_in::new_secret;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use pttd_core::authority::{self, Device, Invitation, Roster, SignInError};
+use pttd_core::ids::UserId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -249,6 +250,67 @@ impl Store {
         Ok(device)
     }
 
+    /// Ends one invitation: whose it was, if there is such a one.
+    pub fn withdraw_invitation(&self, hash: &[u8; 32]) -> Result<Option<UserId>> {
+        let Some(invitation) = read::<Invitation>(&self.invitations, hash)? else {
+            return Ok(None);
+        };
+        self.revoke(
+            &self.invitations,
+            &[hash.into()],
+            |invitation: &mut Invitation| {
+                invitation.revoked = true;
+            },
+        )?;
+        Ok(Some(invitation.user))
+    }
+
+    /// Ends all open invitations of a user: how many.
+    pub fn withdraw_invitations_of(&self, user: &UserId) -> Result<usize> {
+        let is_open = |invitation: &Invitation| !invitation.revoked && invitation.user == *user;
+        let open = keys_of(&self.invitations, is_open)?;
+        self.revoke(&self.invitations, &open, |invitation: &mut Invitation| {
+            invitation.revoked = true;
+        })?;
+        Ok(open.len())
+    }
+
+    /// Locks out all devices of a user: how many.
+    pub fn lock_out_devices_of(&self, user: &UserId) -> Result<usize> {
+        let is_in = |device: &Device| !device.revoked && device.user == *user;
+        let devices = keys_of(&self.devices, is_in)?;
+        self.revoke(&self.devices, &devices, |device: &mut Device| {
+            device.revoked = true;
+        })?;
+        Ok(devices.len())
+    }
+
+    /// Changes records in one transaction, so that a device signing in at the same time is not undone.
+    fn revoke<T: Serialize + DeserializeOwned>(
+        &self,
+        tree: &sled::Tree,
+        keys: &[sled::IVec],
+        revoke: impl Fn(&mut T),
+    ) -> Result<()> {
+        let outcome = tree.transaction(|records| {
+            for key in keys {
+                let Some(record) = records.get(key)? else {
+                    continue;
+                };
+                let abort = ConflictableTransactionError::Abort;
+                let mut record = decode::<T>(&record).map_err(abort)?;
+                revoke(&mut record);
+                records.insert(key.clone(), encode(&record).map_err(abort)?)?;
+            }
+            Ok(())
+        });
+        outcome.map_err(|e| match e {
+            TransactionError::Abort(error) => error,
+            TransactionError::Storage(error) => error.into(),
+        })?;
+        self.commit()
+    }
+
     /// A device, by its credential.
     pub fn device(&self, credential: &str) -> Result<Option<Device>> {
         read(&self.devices, &hash(credential))
@@ -455,6 +517,20 @@ fn read<T: DeserializeOwned>(tree: &sled::Tree, key: &[u8]) -> Result<Option<T>>
         Some(bytes) => Ok(Some(decode(&bytes)?)),
         None => Ok(None),
     }
+}
+
+fn keys_of<T: DeserializeOwned>(
+    tree: &sled::Tree,
+    wanted: impl Fn(&T) -> bool,
+) -> Result<Vec<sled::IVec>> {
+    let mut keys = Vec::new();
+    for record in tree {
+        let (key, value) = record.context("reading the state")?;
+        if wanted(&decode(&value)?) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
