@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::authority::Roster;
 use crate::floor::{self, Floor};
-use crate::ids::{ChannelId, ParticipantId, RouteId, SessionId, TransportId, UserId};
+use crate::ids::{
+    ChannelId, ParticipantId, RouteId, SessionId, TransmissionId, TransportId, UserId,
+};
 use crate::media::{self, Command, OfferError, Transport};
 use crate::wire::signal::{
     ByeReason, ChannelEntry, EndReason, IceServer, Limits, Member, Person, Presence, Reply,
@@ -23,6 +25,8 @@ use crate::wire::signal::{
 
 mod floors;
 mod requests;
+mod sessions;
+mod transports;
 
 #[cfg(test)]
 mod tests;
@@ -130,8 +134,10 @@ pub struct Edge {
     connections: BTreeMap<ConnectionId, SessionId>,
     channels: BTreeMap<ChannelId, Channel>,
     transports: BTreeMap<TransportId, (SessionId, ChannelId)>,
-    /// Who asked what is being worked on: its first answer carries the number.
+    /// Whose request is being worked on; its answer carries the number.
     answering: Option<(SessionId, Option<RequestId>)>,
+    /// Whose STOP is being worked on, and what it has ended.
+    stopping: Option<(SessionId, Option<(TransmissionId, EndReason)>)>,
     next_session: u64,
     next_transport: u32,
     next_route: u32,
@@ -148,6 +154,7 @@ impl Edge {
             channels: BTreeMap::new(),
             transports: BTreeMap::new(),
             answering: None,
+            stopping: None,
             next_session: 0,
             next_transport: 0,
             next_route: 0,
@@ -244,229 +251,6 @@ impl Edge {
             .count()
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one for each field of the input")]
-    fn sign_in(
-        &mut self,
-        connection: ConnectionId,
-        user: UserId,
-        request: Option<RequestId>,
-        resume: Option<String>,
-        secret: String,
-        device: Option<String>,
-        now: Instant,
-    ) {
-        let Some(on_roster) = self.roster.users.get(&user) else {
-            // Taken off the roster while signing in.
-            self.bye(connection, ByeReason::Removed);
-            return;
-        };
-        let before = resume.and_then(|resume| {
-            let same = |(_, s): &(&SessionId, &Session)| s.resume == resume && s.user == user;
-            self.sessions.iter().find(same).map(|(id, _)| *id)
-        });
-        let session = before.unwrap_or_else(|| {
-            self.next_session += 1;
-            let id = SessionId(self.next_session);
-            let session = Session {
-                user: user.clone(),
-                name: on_roster.name.clone(),
-                role: on_roster.role,
-                connection: None,
-                lost: None,
-                resume: secret,
-                presence: Presence::Awake,
-                joined: BTreeMap::new(),
-                told: Vec::new(),
-            };
-            self.sessions.insert(id, session);
-            id
-        });
-        tracing::info!(%session, %user, resumed = before.is_some(), "signed in");
-        self.connections.insert(connection, session);
-        self.answering = Some((session, request));
-        self.welcome(session, connection, before.is_some(), device, now);
-        if before.is_some() {
-            self.resumed(session, now);
-        }
-        self.answering = None;
-    }
-
-    fn welcome(
-        &mut self,
-        session: SessionId,
-        connection: ConnectionId,
-        resumed: bool,
-        device: Option<String>,
-        now: Instant,
-    ) {
-        let Some(s) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        if let Some(old) = s.connection.replace(connection) {
-            self.connections.remove(&old);
-            self.bye(old, ByeReason::Resumed);
-        }
-        let channels = self.entries(session, now);
-        let limits = Limits {
-            channels: self.channel_limit(session),
-            ..self.settings.limits
-        };
-        let Some(s) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        s.lost = None;
-        s.told = without_talk(&channels);
-        let welcome = ServerMessage::Welcome {
-            session_id: session,
-            resume: s.resume.clone(),
-            resumed,
-            user: s.person(session),
-            gateway: self.settings.gateway.clone(),
-            version: self.settings.version.clone(),
-            channels,
-            ice_servers: self.settings.ice_servers.clone(),
-            limits,
-            device,
-        };
-        self.send(session, welcome);
-    }
-
-    /// After WELCOME: the device learns where its session stands, the others that it is back.
-    fn resumed(&mut self, session: SessionId, now: Instant) {
-        for channel in self.joined_channels(session) {
-            self.floor(
-                &channel,
-                floor::Input::SocketBack {
-                    who: session.into(),
-                },
-                now,
-            );
-            self.send_joined(session, &channel, now);
-        }
-        self.set_presence(session, Presence::Awake);
-    }
-
-    fn closed(&mut self, connection: ConnectionId, clean: bool, now: Instant) {
-        let Some(session) = self.connections.remove(&connection) else {
-            return;
-        };
-        let Some(s) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        s.connection = None;
-        if clean {
-            return self.end_session(session, EndReason::Left, now);
-        }
-        tracing::info!(%session, user = %s.user, "connection lost, waiting for it to come back");
-        s.lost = Some(now);
-        for channel in self.joined_channels(session) {
-            self.floor(
-                &channel,
-                floor::Input::SocketLost {
-                    who: session.into(),
-                },
-                now,
-            );
-        }
-        self.set_presence(session, Presence::Lost);
-    }
-
-    fn built(
-        &mut self,
-        transport: TransportId,
-        built: Result<(Box<Transport>, String), OfferError>,
-        now: Instant,
-    ) {
-        // Left, or offered again, meanwhile: the transport is dropped here and never opened.
-        let Some((session, channel)) = self.transports.get(&transport).cloned() else {
-            return;
-        };
-        let Some(joined) = self.joined_mut(session, &channel) else {
-            return;
-        };
-        let request = joined.building.take().and_then(|(_, request)| request);
-        self.answering = Some((session, request));
-        match built {
-            Ok((built, sdp)) => self.open(session, channel, built, sdp, now),
-            Err(error) => {
-                tracing::info!(%session, %channel, %error, "offer refused");
-                self.forget_transport(transport);
-                self.bad_offer(session, &error);
-            }
-        }
-        self.answering = None;
-    }
-
-    fn open(
-        &mut self,
-        session: SessionId,
-        channel: ChannelId,
-        built: Box<Transport>,
-        sdp: String,
-        now: Instant,
-    ) {
-        let transport = built.id;
-        let Some(route) = self.channels.get(&channel).map(|c| c.route) else {
-            return;
-        };
-        let Some(joined) = self.joined_mut(session, &channel) else {
-            return;
-        };
-        let paused = joined.muted;
-        joined.connected = false;
-        let before = joined.transport.replace(transport);
-        if let Some(before) = before {
-            self.close_transport(before);
-        }
-        self.outputs.push_back(Output::Media(Command::Open {
-            transport: built,
-            route,
-            paused,
-        }));
-        // A talker who connects anew goes on talking over the new transport.
-        self.route_again(session, &channel);
-        self.media_stalled(session, &channel, now);
-        self.send(
-            session,
-            ServerMessage::WebrtcAnswer {
-                channel_id: channel,
-                sdp,
-            },
-        );
-    }
-
-    fn media(&mut self, event: media::Event, now: Instant) {
-        let transport = event.transport();
-        let Some((session, channel)) = self.transports.get(&transport).cloned() else {
-            return;
-        };
-        let Some(joined) = self.joined_mut(session, &channel) else {
-            return;
-        };
-        if joined.transport != Some(transport) {
-            return;
-        }
-        let who = session.into();
-        match event {
-            media::Event::Connected(_) => joined.connected = true,
-            media::Event::Flows(_) => {
-                self.floor(&channel, floor::Input::MediaFlows { who }, now);
-            }
-            media::Event::Stalled { since, .. } => {
-                self.floor(&channel, floor::Input::MediaStalled { who, since }, now);
-            }
-            media::Event::Closed { reason, .. } => {
-                tracing::debug!(%session, %channel, ?reason, "transport closed");
-                joined.transport = None;
-                joined.connected = false;
-                self.transports.remove(&transport);
-                self.media_stalled(session, &channel, now);
-                let channel_id = channel;
-                self.send(session, ServerMessage::WebrtcClosed { channel_id });
-            }
-        }
-    }
-
     /// Everything is looked at again: who is no longer allowed is cut, now.
     fn replace_roster(&mut self, roster: Arc<Roster>, now: Instant) {
         self.roster = roster.clone();
@@ -538,76 +322,6 @@ impl Edge {
         }
     }
 
-    fn dismiss(&mut self, session: SessionId, bye: ByeReason, reason: EndReason, now: Instant) {
-        let connection = self.sessions.get(&session).and_then(|s| s.connection);
-        self.end_session(session, reason, now);
-        if let Some(connection) = connection {
-            self.connections.remove(&connection);
-            self.bye(connection, bye);
-        }
-    }
-
-    fn end_session(&mut self, session: SessionId, reason: EndReason, now: Instant) {
-        for channel in self.joined_channels(session) {
-            self.leave(session, &channel, reason, now);
-        }
-        if let Some(s) = self.sessions.remove(&session) {
-            tracing::info!(%session, user = %s.user, ?reason, "session over");
-        }
-    }
-
-    /// Off the channel: floor freed, audio cut, the others told.
-    fn leave(&mut self, session: SessionId, channel: &ChannelId, reason: EndReason, now: Instant) {
-        self.gone_from_floor(session, channel, reason, now);
-        let joined = self
-            .sessions
-            .get_mut(&session)
-            .and_then(|s| s.joined.remove(channel));
-        let Some(joined) = joined else {
-            return;
-        };
-        if let Some((transport, _)) = joined.building {
-            self.forget_transport(transport);
-        }
-        if let Some(transport) = joined.transport {
-            self.close_transport(transport);
-        }
-        if let Some(c) = self.channels.get_mut(channel) {
-            c.members.remove(&session);
-        }
-        let left = ServerMessage::MemberLeft {
-            channel_id: channel.clone(),
-            session_id: session,
-        };
-        self.broadcast(channel, None, &left);
-    }
-
-    fn close_transport(&mut self, transport: TransportId) {
-        self.transports.remove(&transport);
-        self.outputs
-            .push_back(Output::Media(Command::Close(transport)));
-    }
-
-    fn forget_transport(&mut self, transport: TransportId) {
-        self.transports.remove(&transport);
-        self.outputs.push_back(Output::Forget(transport));
-    }
-
-    fn set_presence(&mut self, session: SessionId, presence: Presence) {
-        let Some(s) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        s.presence = presence;
-        let member = s.member(session);
-        for channel in self.joined_channels(session) {
-            let message = ServerMessage::Member {
-                channel_id: channel.clone(),
-                member: member.clone(),
-            };
-            self.broadcast(&channel, Some(session), &message);
-        }
-    }
-
     fn rights(&self, session: SessionId, channel: &ChannelId) -> Option<Rights> {
         self.roster
             .rights(&self.sessions.get(&session)?.user, channel)
@@ -655,11 +369,20 @@ impl Edge {
         self.sessions.get_mut(&session)?.joined.get_mut(channel)
     }
 
-    fn send(&mut self, session: SessionId, message: ServerMessage) {
+    /// Sends what answers the request that is being worked on, if this session made it.
+    fn answer(&mut self, session: SessionId, message: ServerMessage) {
         let id = match &mut self.answering {
             Some((asked, id)) if *asked == session => id.take(),
             _ => None,
         };
+        self.send_with(session, id, message);
+    }
+
+    fn send(&mut self, session: SessionId, message: ServerMessage) {
+        self.send_with(session, None, message);
+    }
+
+    fn send_with(&mut self, session: SessionId, id: Option<RequestId>, message: ServerMessage) {
         if let Some(connection) = self.sessions.get(&session).and_then(|s| s.connection) {
             let reply = Box::new(Reply { id, message });
             self.outputs.push_back(Output::Send { connection, reply });

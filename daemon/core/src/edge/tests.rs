@@ -279,6 +279,46 @@ fn a_talker_is_granted_heard_and_announced_and_a_stop_ends_it() {
 }
 
 #[test]
+fn only_the_answer_carries_the_requests_number() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    rig.told.clear();
+    let numbered = |rig: &Rig, who| {
+        let told = rig.told[&who].iter().filter(|reply| reply.id.is_some());
+        told.map(|reply| reply.message.clone()).collect::<Vec<_>>()
+    };
+    rig.start(anna, OPS, Level::Emergency);
+    assert!(matches!(
+        numbered(&rig, anna)[..],
+        [ServerMessage::StartSuccess { .. }]
+    ));
+    assert_eq!(numbered(&rig, ben), []);
+    rig.told.clear();
+    rig.says(
+        anna,
+        8,
+        ClientMessage::Leave {
+            channel_id: OPS.into(),
+        },
+    );
+    assert!(matches!(
+        numbered(&rig, anna)[..],
+        [ServerMessage::Left { .. }]
+    ));
+    assert_eq!(numbered(&rig, ben), []);
+    rig.told.clear();
+    rig.stop(ben, OPS);
+    assert!(matches!(
+        numbered(&rig, ben)[..],
+        [ServerMessage::Stop {
+            transmission_id: None,
+            ..
+        }]
+    ));
+}
+
+#[test]
 fn unknown_and_forbidden_channels_get_the_same_answer_to_every_request() {
     let mut rig = Rig::new();
     let ben = rig.sign_in("ben", None);
