@@ -276,6 +276,20 @@ impl Store {
         Ok(open.len())
     }
 
+    /// Removes what ended so long ago that nobody asks why their link does not work: how many.
+    pub fn forget_ended_invitations(&self, utc: u64) -> Result<usize> {
+        const REMEMBERED: u64 = 30 * 24 * 3600;
+        let is_old = |invitation: &Invitation| invitation.ends + REMEMBERED < utc;
+        let old = keys_of(&self.invitations, is_old)?;
+        for key in &old {
+            self.invitations.remove(key)?;
+        }
+        if !old.is_empty() {
+            self.commit()?;
+        }
+        Ok(old.len())
+    }
+
     /// Locks out all devices of a user: how many.
     pub fn lock_out_devices_of(&self, user: &UserId) -> Result<usize> {
         let is_in = |device: &Device| !device.revoked && device.user == *user;

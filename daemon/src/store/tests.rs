@@ -224,6 +224,34 @@ fn a_start_that_was_cut_off_while_sled_wrote_a_snapshot_costs_nothing() {
 }
 
 #[test]
+fn only_what_ended_long_ago_is_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let month = 30 * 24 * 3600;
+    let old = Invitation {
+        ends: NOON - month - 1,
+        ..invitation(1)
+    };
+    let ended = Invitation {
+        ends: NOON - month,
+        ..invitation(1)
+    };
+    store
+        .change(|roster| {
+            *roster = anna();
+            Ok(((), vec![(hash("old"), old), (hash("ended"), ended)]))
+        })
+        .unwrap();
+    assert_eq!(store.forget_ended_invitations(NOON).unwrap(), 1);
+    let refused = |secret| match store.redeem(secret, "device", NOON) {
+        Err(RedeemError::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("old"), authority::SignInError::UnknownInvitation);
+    assert_eq!(refused("ended"), authority::SignInError::Ended);
+}
+
+#[test]
 fn a_newer_state_is_left_alone() {
     let dir = TempDir::new().unwrap();
     {
