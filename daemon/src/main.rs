@@ -1,1 +1,413 @@
-fn main(){}
+//! pttd, a push-to-talk gateway. Phones and laptops on its network open a page and push to talk.
+
+mod admin;
+mod config;
+mod guests;
+mod health;
+mod invite;
+mod listen;
+mod media;
+mod origins;
+mod pki;
+mod reactor;
+mod roster_file;
+mod run;
+mod sheet;
+mod show;
+mod sign_in;
+mod signaling;
+mod store;
+mod tokens;
+mod toml_file;
+mod utc;
+mod web;
+mod withdraw;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nix::sys::stat::{Mode, umask};
+use pttd_core::authority::Roster;
+use pttd_core::ids::UserId;
+use pttd_core::wire::signal::Role;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, Settings};
+use crate::invite::{Guest, Inviter, Refused, Who};
+use crate::toml_file::Mistake;
+use crate::withdraw::{What, Withdrawn};
+
+/// EX_USAGE of sysexits.h: what the operator wrote is wrong, and no restart makes it right.
+const BAD_SETTINGS: u8 = 64;
+
+/// A push-to-talk gateway: phones and laptops on its network open a page and push to talk.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  pttd run --config /etc/pttd/pttd.toml
+  pttd invite --name \"Anna Smith\" --channel ops --channel stage
+  pttd invite --csv stewards.csv --sheet cards.html
+  pttd check --config /etc/pttd/pttd.toml"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the box and stay until SIGTERM or Ctrl-C.
+    Run(Run),
+    /// Read settings and roster and say what is wrong with them, without starting anything.
+    #[command(after_help = "\
+Prints one sentence with the file and the line of the first mistake and ends with code 64, or says that
+all is good and ends with code 0.")]
+    Check(Files),
+    /// Make a link that lets a person's phone in, as text and as a QR code.
+    #[command(after_help = "\
+Examples:
+  Someone new, until tomorrow, on one phone:
+    pttd invite --name \"Anna Smith\" --channel ops --channel stage
+  A dispatcher with a phone and a tablet, for three days:
+    pttd invite --name Ben --channel ops --role dispatch --devices 2 --hours 72
+  A new phone for someone on the roster:
+    pttd invite --user anna
+  Thirty stewards, as a sheet of cards to print; stewards.csv starts with
+  the line  name,channels,role,hours,devices  and has channels like  ops; stage:
+    pttd invite --csv stewards.csv --sheet cards.html
+
+It works while pttd runs, and while it does not.")]
+    Invite(Box<Invite>),
+    /// Take an invitation back, or lock a person's devices out.
+    #[command(after_help = "\
+Examples:
+  A link that went to the wrong person, before it is used:
+    pttd withdraw --link https://192.168.1.5/#i=UOvXWCAfaaEZ5AwWH3JrbA
+  A lost phone: end all of Anna's links and devices; then invite her anew:
+    pttd withdraw --user anna
+
+It works while pttd runs, and while it does not. Who holds a token can come in again with it.")]
+    Withdraw(Withdraw),
+}
+
+/// Where settings, state and the first roster are.
+#[derive(Args)]
+struct Files {
+    /// The settings. Without one, the defaults of pttd.example.toml.
+    #[arg(long, value_name = "FILE", env = "PTTD_CONFIG")]
+    config: Option<PathBuf>,
+    /// The folder of the box's memory, instead of the one in the settings.
+    #[arg(long, value_name = "DIR", env = "PTTD_STATE")]
+    state: Option<PathBuf>,
+    /// Channels and people of a box that has none yet. Default: roster.toml beside the settings, else three
+    /// of each to try things out.
+    #[arg(long, value_name = "FILE")]
+    roster: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
+    files: Files,
+    /// Print a link and a QR code for each person on the roster.
+    #[arg(long)]
+    invite_everyone: bool,
+    /// Write the ports and fingerprints to this file (JSON) once everything listens.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Invite {
+    #[command(flatten)]
+    files: Files,
+    /// Somebody on the roster, by id.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["name", "csv"], required_unless_present_any = ["name", "csv"])]
+    user: Option<String>,
+    /// Somebody by name; who is not on the roster yet is added to it.
+    #[arg(long, conflicts_with = "csv")]
+    name: Option<String>,
+    /// A channel to talk on, by id or name; may be given more than once.
+    #[arg(long = "channel", value_name = "CHANNEL", num_args = 1.., conflicts_with = "csv")]
+    channels: Vec<String>,
+    /// What the person is: a user, a dispatcher (may take the floor from users), or an admin.
+    #[arg(long, conflicts_with = "csv")]
+    role: Option<CliRole>,
+    /// Give the right to talk in an emergency, before everybody else.
+    #[arg(long, conflicts_with = "csv")]
+    emergency: bool,
+    /// How long the link lets devices in. Who is in stays in.
+    #[arg(long, default_value_t = 24, value_name = "N", conflicts_with = "csv")]
+    hours: u32,
+    /// How many devices it lets in.
+    #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "csv")]
+    devices: u32,
+    /// Print one line of JSON for each person and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// People to invite, one a line, with a first line that names the columns: name,channels,role,hours,devices.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write cards to print and hand out to this file (HTML) instead of showing the links.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    sheet: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Withdraw {
+    #[command(flatten)]
+    files: Files,
+    /// Everything a person was given: their links end, their devices are sent away and stay out.
+    #[arg(long, value_name = "ID", required_unless_present = "link")]
+    user: Option<String>,
+    /// One link, or the secret at its end. Devices that came in with it stay in.
+    #[arg(long, conflicts_with = "user")]
+    link: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CliRole {
+    User,
+    Dispatch,
+    Admin,
+}
+
+fn main() -> ExitCode {
+    // What the box keeps is nobody else's to read.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let outcome = match Cli::parse().command {
+        Command::Run(run) => start(run),
+        Command::Check(files) => check(&files),
+        Command::Invite(invite) => self::invite(*invite),
+        Command::Withdraw(withdraw) => self::withdraw(withdraw),
+    };
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("{error:#}");
+    match error.is::<Mistake>() {
+        true => ExitCode::from(BAD_SETTINGS),
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn start(run: Run) -> Result<()> {
+    let (settings, roster) = run.files.read()?;
+    log_to_stderr(settings.log.format);
+    runtime()?.block_on(run::run(run::Options {
+        settings,
+        roster,
+        ready_file: run.ready_file,
+        invite_everyone: run.invite_everyone,
+    }))
+}
+
+fn check(files: &Files) -> Result<()> {
+    let (settings, roster) = files.read()?;
+    let mistake_in = |file: &Path, error: anyhow::Error| Mistake {
+        file: file.to_path_buf(),
+        line: None,
+        what: format!("{error:#}"),
+    };
+    for key in &settings.tokens.key {
+        let one = config::Tokens {
+            key: vec![key.clone()],
+            ..settings.tokens.clone()
+        };
+        tokens::Tokens::load(&one).map_err(|e| mistake_in(&key.file, e))?;
+    }
+    if let (Some(certificate), Some(key)) = (&settings.web.certificate, &settings.web.key) {
+        pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
+    }
+    println!("all good: {}", settings.box_name());
+    println!(
+        "  page    https on {}, landing page on {}",
+        settings.web.https, settings.web.plain
+    );
+    println!("  media   from UDP port {}", settings.media.port);
+    println!("  state   {}", settings.state.dir.display());
+    println!("  tokens  {} key(s)", settings.tokens.key.len());
+    println!(
+        "  roster  {} channel(s), {} people",
+        roster.channels.len(),
+        roster.users.len()
+    );
+    Ok(())
+}
+
+fn invite(invite: Invite) -> Result<()> {
+    let (settings, roster) = invite.files.read()?;
+    let guests = invite.guests()?;
+    let cards = runtime()?.block_on(async {
+        match admin::connect(&settings.state.dir).await {
+            Some(daemon) => admin::ask(daemon, "/invite", &guests).await,
+            None => {
+                let store = run::open_store(&settings, roster)?;
+                let inviter = Inviter::of_settings(store, &settings)?;
+                Ok(inviter.invite(&guests, utc::now())?.0)
+            }
+        }
+    });
+    let cards = cards.map_err(|error| match (error.downcast::<Refused>(), &invite.csv) {
+        // In a file it is the file's mistake, on its line.
+        (Ok(not), Some(csv)) => Mistake {
+            file: csv.clone(),
+            line: not.line,
+            what: format!("{}; nobody was invited", not.why),
+        }
+        .into(),
+        (Ok(not), None) => not.into(),
+        (Err(error), _) => error.context("nobody was invited"),
+    })?;
+    match &invite.sheet {
+        Some(path) => {
+            if let Err(error) = std::fs::write(path, sheet::of_cards(&cards)?) {
+                // They are invited all the same.
+                for card in &cards.cards {
+                    println!("{}: {}", card.name, card.link);
+                }
+                return Err(error).with_context(|| {
+                    format!(
+                        "the links are above, the cards could not be written to {}",
+                        path.display()
+                    )
+                });
+            }
+            println!(
+                "{} cards are in {}: open it in a browser and print it",
+                cards.cards.len(),
+                path.display()
+            );
+        }
+        None if invite.json => {
+            for card in &cards.cards {
+                let line = serde_json::json!({
+                    "user": card.user, "link": card.link, "secret": card.secret, "ends": card.ends,
+                });
+                println!("{line}");
+            }
+        }
+        None => {
+            let colours = std::io::stdout().is_terminal();
+            for card in &cards.cards {
+                println!("{}", show::card(card, colours)?);
+            }
+            println!("{}", show::first_time(&cards));
+        }
+    }
+    Ok(())
+}
+
+fn withdraw(withdraw: Withdraw) -> Result<()> {
+    let (settings, roster) = withdraw.files.read()?;
+    let what = match (&withdraw.user, &withdraw.link) {
+        (Some(id), _) => What::User(UserId::from(id.as_str())),
+        (None, link) => {
+            let link = link.as_deref().unwrap_or_default();
+            What::Invitation(withdraw::secret_of(link).to_string())
+        }
+    };
+    let withdrawn: Withdrawn = runtime()?.block_on(async {
+        match admin::connect(&settings.state.dir).await {
+            Some(daemon) => admin::ask(daemon, "/withdraw", &what).await,
+            None => {
+                let store = run::open_store(&settings, roster)?;
+                withdraw::withdraw(&store, &what)
+            }
+        }
+    })?;
+    println!(
+        "{}: {} invitation(s) withdrawn, {} device(s) locked out",
+        withdrawn.user, withdrawn.invitations, withdrawn.devices
+    );
+    Ok(())
+}
+
+impl Files {
+    fn read(&self) -> Result<(Settings, Roster)> {
+        let mut settings = match &self.config {
+            Some(path) => Settings::read(path)?,
+            None => Settings::default(),
+        };
+        if let Some(state) = &self.state {
+            settings.state.dir = state.clone();
+        }
+        let beside = self
+            .config
+            .as_ref()
+            .map(|path| path.with_file_name("roster.toml"));
+        let roster = match (&self.roster, beside) {
+            (Some(path), _) => roster_file::read(path)?,
+            (None, Some(path)) if path.exists() => roster_file::read(&path)?,
+            _ => roster_file::built_in()?,
+        };
+        Ok((settings, roster))
+    }
+}
+
+impl Invite {
+    fn guests(&self) -> Result<Vec<Guest>> {
+        let who = match (&self.csv, &self.user, &self.name) {
+            (Some(csv), _, _) => {
+                return guests::read(csv).map_err(|mistakes| {
+                    for mistake in &mistakes {
+                        eprintln!("{mistake}");
+                    }
+                    Mistake {
+                        file: csv.clone(),
+                        line: None,
+                        what: "nobody was invited: correct the lines above".into(),
+                    }
+                    .into()
+                });
+            }
+            (None, Some(id), _) => Who::User(UserId::from(id.as_str())),
+            (None, None, name) => Who::Name(name.clone().unwrap_or_default()),
+        };
+        Ok(vec![Guest {
+            line: None,
+            who,
+            channels: self.channels.clone(),
+            role: self.role.map(Role::from),
+            emergency: self.emergency,
+            hours: self.hours,
+            devices: self.devices,
+        }])
+    }
+}
+
+impl From<CliRole> for Role {
+    fn from(role: CliRole) -> Role {
+        match role {
+            CliRole::User => Role::User,
+            CliRole::Dispatch => Role::Dispatch,
+            CliRole::Admin => Role::Admin,
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let wanted =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(wanted)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

@@ -1,1 +1,11 @@
+//! The product from outside, and the small language its tests are written in: `site()` is a box of its own,
+//! `site.client("anna")` a device's signaling, `site.phone("anna")` a device that talks and hears, and
+//! `turn().browser(ANNA)` a real Chromium with Anna's voice.
 
+pub mod browser;
+pub mod client;
+pub mod endpoint;
+pub mod http;
+pub mod microphone;
+pub mod phone;
+pub mod site;

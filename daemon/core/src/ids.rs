@@ -78,6 +78,11 @@ number_id!(
     TransmissionId(u64)
 );
 
+number_id!(
+    /// One channel as the media shards know it. Never used twice by one daemon.
+    RouteId(u32)
+);
+
 /// Anyone who can hold a floor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ParticipantId {

@@ -2,5 +2,8 @@
 //! randomness are arguments. The daemon (`pttd`) feeds these machines and carries out what they say.
 
 pub mod authority;
+pub mod edge;
+pub mod floor;
 pub mod ids;
+pub mod media;
 pub mod wire;

@@ -4,4 +4,4 @@ mod roster;
 mod sign_in;
 
 pub use roster::{Channel, FloorPolicy, FloorSettings, Membership, Roster, RosterError, User};
-pub use sign_in::{Device, Invitation, SignInError, redeem, readmit};
+pub use sign_in::{Device, Invitation, SignInError, readmit, redeem};

@@ -87,7 +87,9 @@ pub const MAX_MEMBERS: usize = 1000;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RosterError {
-    #[error("{what} {id:?} is not a good id: use 1 to 64 of a-z, A-Z, 0-9, dot, dash and underscore")]
+    #[error(
+        "{what} {id:?} is not a good id: use 1 to 64 of a-z, A-Z, 0-9, dot, dash and underscore"
+    )]
     BadId { what: &'static str, id: String },
     #[error("{what} {id:?} has no name, or one longer than 64 characters")]
     BadName { what: &'static str, id: String },
@@ -192,7 +194,11 @@ impl FloorSettings {
             return out("queue_depth", self.queue_depth.to_string(), "0 to 32");
         }
         if !within(self.talk_limit, 5_000, 600_000) {
-            return out("talk_limit", format!("{:?}", self.talk_limit), "5 s to 600 s");
+            return out(
+                "talk_limit",
+                format!("{:?}", self.talk_limit),
+                "5 s to 600 s",
+            );
         }
         if !within(self.grace, 0, 3_000) {
             return out("grace", format!("{:?}", self.grace), "0 s to 3 s");

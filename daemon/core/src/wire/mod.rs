@@ -2,3 +2,6 @@
 
 pub mod encoding;
 pub mod signal;
+
+#[cfg(test)]
+mod tests;

@@ -270,8 +270,6 @@ pub enum ErrorCode {
     BadOrder,
     /// The credential is unknown, ended or revoked.
     BadCredential,
-    /// That session is gone: sign in anew.
-    CannotResume,
     /// The channel has to be joined first.
     NotJoined,
     /// The offer or candidate was not understood or is beyond a limit.

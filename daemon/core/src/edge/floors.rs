@@ -1,0 +1,168 @@
+//! What a floor decides, carried to those it concerns: its words to sessions, its route to the shards.
+
+use std::time::Instant;
+
+use super::{Edge, Output};
+use crate::floor::{self, Output as Floor};
+use crate::ids::{ChannelId, ParticipantId, SessionId};
+use crate::media::Command;
+use crate::wire::signal::{EndReason, Level, ServerMessage};
+
+impl Edge {
+    pub(super) fn floor(&mut self, channel: &ChannelId, input: floor::Input, now: Instant) {
+        if let Some(c) = self.channels.get_mut(channel) {
+            c.floor.handle(input, now);
+            self.tell_floor(channel, now);
+        }
+    }
+
+    pub(super) fn gone_from_floor(
+        &mut self,
+        session: SessionId,
+        channel: &ChannelId,
+        reason: EndReason,
+        now: Instant,
+    ) {
+        let who = session.into();
+        self.floor(channel, floor::Input::Gone { who, reason }, now);
+    }
+
+    pub(super) fn media_stalled(&mut self, session: SessionId, channel: &ChannelId, now: Instant) {
+        let who = session.into();
+        self.floor(channel, floor::Input::MediaStalled { who, since: now }, now);
+    }
+
+    /// The level this session is heard with on the channel, if it is.
+    pub(super) fn talk_level(&self, session: SessionId, channel: &ChannelId) -> Option<Level> {
+        let talk = self.channels.get(channel)?.floor.talk()?;
+        (talk.who == ParticipantId::Session(session)).then_some(talk.level)
+    }
+
+    pub(super) fn route_again(&mut self, session: SessionId, channel: &ChannelId) {
+        if self.talk_level(session, channel).is_some() {
+            self.route(channel, Some(session.into()));
+        }
+    }
+
+    pub(super) fn tell_floor(&mut self, channel: &ChannelId, now: Instant) {
+        while let Some(output) = self
+            .channels
+            .get_mut(channel)
+            .and_then(|c| c.floor.poll_output())
+        {
+            self.tell(channel, output, now);
+        }
+    }
+
+    fn tell(&mut self, channel: &ChannelId, output: Floor, now: Instant) {
+        let channel_id = channel.clone();
+        match output {
+            Floor::Granted {
+                to: ParticipantId::Session(to),
+                transmission,
+                level,
+                left,
+            } => {
+                tracing::info!(%channel, session = %to, %transmission, ?level, "floor granted");
+                let message = ServerMessage::StartSuccess {
+                    channel_id,
+                    transmission_id: transmission,
+                    level,
+                    limit_ms: left.as_millis() as u64,
+                };
+                self.answer(to, message);
+            }
+            Floor::Denied {
+                to: ParticipantId::Session(to),
+                reason,
+            } => {
+                tracing::debug!(%channel, session = %to, ?reason, "floor denied");
+                let talk = self.talk(channel, now);
+                let message = ServerMessage::StartFailed {
+                    channel_id,
+                    reason,
+                    talk,
+                };
+                self.answer(to, message);
+            }
+            Floor::Queued {
+                to: ParticipantId::Session(to),
+                position,
+                waiting,
+            } => {
+                let message = ServerMessage::Queued {
+                    channel_id,
+                    position,
+                    waiting,
+                };
+                self.answer(to, message);
+            }
+            Floor::Warned {
+                to: ParticipantId::Session(to),
+                transmission,
+                left,
+            } => {
+                let message = ServerMessage::LimitWarning {
+                    channel_id,
+                    transmission_id: transmission,
+                    left_ms: left.as_millis() as u64,
+                };
+                self.send(to, message);
+            }
+            Floor::Revoked {
+                from: ParticipantId::Session(from),
+                transmission,
+                reason,
+                grace,
+            } => {
+                tracing::info!(%channel, session = %from, %transmission, ?reason, "floor revoked");
+                let message = ServerMessage::Revoked {
+                    channel_id,
+                    transmission_id: transmission,
+                    reason,
+                    grace_ms: grace.as_millis() as u64,
+                };
+                self.send(from, message);
+            }
+            Floor::Taken {
+                by: ParticipantId::Session(by),
+                ..
+            } => {
+                if let Some(talk) = self.talk(channel, now) {
+                    let message = ServerMessage::Start { channel_id, talk };
+                    self.broadcast(channel, Some(by), &message);
+                }
+            }
+            Floor::Ended {
+                by: ParticipantId::Session(by),
+                transmission,
+                reason,
+            } => {
+                tracing::info!(%channel, session = %by, %transmission, ?reason, "transmission over");
+                let message = ServerMessage::Stop {
+                    channel_id,
+                    transmission_id: Some(transmission),
+                    reason,
+                };
+                // Who let go gets this as the answer.
+                let answered = self.stopping.as_mut().filter(|(session, _)| *session == by);
+                let but = answered.map(|(session, ended)| {
+                    *ended = Some((transmission, reason));
+                    *session
+                });
+                self.broadcast(channel, but, &message);
+            }
+            Floor::Route(talker) => self.route(channel, talker),
+        }
+    }
+
+    fn route(&mut self, channel: &ChannelId, talker: Option<ParticipantId>) {
+        let transport = talker.and_then(|ParticipantId::Session(session)| {
+            self.sessions.get(&session)?.joined.get(channel)?.transport
+        });
+        if let Some(route) = self.channels.get(channel).map(|c| c.route) {
+            let command = Command::Talker { route, transport };
+            self.outputs.push_back(Output::Media(command));
+        }
+    }
+}

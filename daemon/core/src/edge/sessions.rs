@@ -1,0 +1,209 @@
+//! A session's life: signed in, joined, lost and taken up again, gone.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::{ConnectionId, Edge, Session, without_talk};
+use crate::floor;
+use crate::ids::{ChannelId, SessionId, UserId};
+use crate::wire::signal::{ByeReason, EndReason, Limits, Presence, RequestId, ServerMessage};
+
+impl Edge {
+    #[allow(clippy::too_many_arguments, reason = "one for each field of the input")]
+    pub(super) fn sign_in(
+        &mut self,
+        connection: ConnectionId,
+        user: UserId,
+        request: Option<RequestId>,
+        resume: Option<String>,
+        secret: String,
+        device: Option<String>,
+        now: Instant,
+    ) {
+        let Some(on_roster) = self.roster.users.get(&user) else {
+            // Taken off the roster while signing in.
+            self.bye(connection, ByeReason::Removed);
+            return;
+        };
+        let before = resume.and_then(|resume| {
+            let same = |(_, s): &(&SessionId, &Session)| s.resume == resume && s.user == user;
+            self.sessions.iter().find(same).map(|(id, _)| *id)
+        });
+        let session = before.unwrap_or_else(|| {
+            self.next_session += 1;
+            let id = SessionId(self.next_session);
+            let session = Session {
+                user: user.clone(),
+                name: on_roster.name.clone(),
+                role: on_roster.role,
+                connection: None,
+                lost: None,
+                resume: secret,
+                presence: Presence::Awake,
+                joined: BTreeMap::new(),
+                told: Vec::new(),
+            };
+            self.sessions.insert(id, session);
+            id
+        });
+        tracing::info!(%session, %user, resumed = before.is_some(), "signed in");
+        self.connections.insert(connection, session);
+        self.answering = Some((session, request));
+        self.welcome(session, connection, before.is_some(), device, now);
+        if before.is_some() {
+            self.resumed(session, now);
+        }
+        self.answering = None;
+    }
+
+    fn welcome(
+        &mut self,
+        session: SessionId,
+        connection: ConnectionId,
+        resumed: bool,
+        device: Option<String>,
+        now: Instant,
+    ) {
+        let Some(s) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        if let Some(old) = s.connection.replace(connection) {
+            self.connections.remove(&old);
+            self.bye(old, ByeReason::Resumed);
+        }
+        let channels = self.entries(session, now);
+        let limits = Limits {
+            channels: self.channel_limit(session),
+            ..self.settings.limits
+        };
+        let Some(s) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        s.lost = None;
+        s.told = without_talk(&channels);
+        let welcome = ServerMessage::Welcome {
+            session_id: session,
+            resume: s.resume.clone(),
+            resumed,
+            user: s.person(session),
+            gateway: self.settings.gateway.clone(),
+            version: self.settings.version.clone(),
+            channels,
+            ice_servers: self.settings.ice_servers.clone(),
+            limits,
+            device,
+        };
+        self.answer(session, welcome);
+    }
+
+    /// After WELCOME: the device learns where its session stands, the others that it is back.
+    fn resumed(&mut self, session: SessionId, now: Instant) {
+        for channel in self.joined_channels(session) {
+            self.floor(
+                &channel,
+                floor::Input::SocketBack {
+                    who: session.into(),
+                },
+                now,
+            );
+            self.send_joined(session, &channel, now);
+        }
+        self.set_presence(session, Presence::Awake);
+    }
+
+    pub(super) fn closed(&mut self, connection: ConnectionId, clean: bool, now: Instant) {
+        let Some(session) = self.connections.remove(&connection) else {
+            return;
+        };
+        let Some(s) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        s.connection = None;
+        if clean {
+            return self.end_session(session, EndReason::Left, now);
+        }
+        tracing::info!(%session, user = %s.user, "connection lost, waiting for it to come back");
+        s.lost = Some(now);
+        for channel in self.joined_channels(session) {
+            self.floor(
+                &channel,
+                floor::Input::SocketLost {
+                    who: session.into(),
+                },
+                now,
+            );
+        }
+        self.set_presence(session, Presence::Lost);
+    }
+
+    pub(super) fn dismiss(
+        &mut self,
+        session: SessionId,
+        bye: ByeReason,
+        reason: EndReason,
+        now: Instant,
+    ) {
+        let connection = self.sessions.get(&session).and_then(|s| s.connection);
+        self.end_session(session, reason, now);
+        if let Some(connection) = connection {
+            self.connections.remove(&connection);
+            self.bye(connection, bye);
+        }
+    }
+
+    pub(super) fn end_session(&mut self, session: SessionId, reason: EndReason, now: Instant) {
+        for channel in self.joined_channels(session) {
+            self.leave(session, &channel, reason, now);
+        }
+        if let Some(s) = self.sessions.remove(&session) {
+            tracing::info!(%session, user = %s.user, ?reason, "session over");
+        }
+    }
+
+    /// Off the channel: floor freed, audio cut, the others told.
+    pub(super) fn leave(
+        &mut self,
+        session: SessionId,
+        channel: &ChannelId,
+        reason: EndReason,
+        now: Instant,
+    ) {
+        self.gone_from_floor(session, channel, reason, now);
+        let joined = self
+            .sessions
+            .get_mut(&session)
+            .and_then(|s| s.joined.remove(channel));
+        let Some(joined) = joined else {
+            return;
+        };
+        if let Some((transport, _)) = joined.building {
+            self.forget_transport(transport);
+        }
+        if let Some(transport) = joined.transport {
+            self.close_transport(transport);
+        }
+        if let Some(c) = self.channels.get_mut(channel) {
+            c.members.remove(&session);
+        }
+        let left = ServerMessage::MemberLeft {
+            channel_id: channel.clone(),
+            session_id: session,
+        };
+        self.broadcast(channel, None, &left);
+    }
+
+    pub(super) fn set_presence(&mut self, session: SessionId, presence: Presence) {
+        let Some(s) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        s.presence = presence;
+        let member = s.member(session);
+        for channel in self.joined_channels(session) {
+            let message = ServerMessage::Member {
+                channel_id: channel.clone(),
+                member: member.clone(),
+            };
+            self.broadcast(&channel, Some(session), &message);
+        }
+    }
+}

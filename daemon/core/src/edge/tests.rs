@@ -1,0 +1,774 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use str0m::media::{Direction, MediaKind};
+
+use super::*;
+use crate::authority::{Channel as RosterChannel, FloorSettings, Membership, User};
+use crate::ids::TransmissionId;
+use crate::media::{Certificate, CloseReason, Offer};
+use crate::wire::signal::{ClientMessage, DenyReason, ErrorCode, Level};
+
+const OPS: &str = "ops";
+const STAGE: &str = "stage";
+
+fn roster() -> Roster {
+    let channel = |name: &str| RosterChannel {
+        name: name.into(),
+        floor: FloorSettings::default(),
+    };
+    let user = |name: &str, role, emergency, channels: &[(&str, Membership)]| User {
+        name: name.into(),
+        role,
+        emergency,
+        channels: channels.iter().map(|(c, m)| ((*c).into(), *m)).collect(),
+    };
+    let both = [(OPS, Membership::Talk), (STAGE, Membership::Talk)];
+    let ops = [(OPS, Membership::Talk)];
+    let hears = [(OPS, Membership::Listen)];
+    Roster {
+        channels: BTreeMap::from([
+            (OPS.into(), channel("Operations")),
+            (STAGE.into(), channel("Stage")),
+        ]),
+        users: BTreeMap::from([
+            ("anna".into(), user("Anna", Role::Dispatch, true, &both)),
+            ("ben".into(), user("Ben", Role::User, false, &ops)),
+            ("carla".into(), user("Carla", Role::User, false, &hears)),
+        ]),
+    }
+}
+
+/// An offer as a browser makes it.
+fn sdp(now: Instant) -> String {
+    let mut rtc = str0m::RtcConfig::new().build(now);
+    let mut api = rtc.sdp_api();
+    api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    api.apply().expect("an offer").0.to_sdp_string()
+}
+
+struct Rig {
+    edge: Edge,
+    now: Instant,
+    sdp: String,
+    certificate: Arc<Certificate>,
+    next: u64,
+    told: BTreeMap<ConnectionId, Vec<Reply>>,
+    closed: Vec<ConnectionId>,
+    /// Who is heard, by route; what the shards were told last.
+    heard: BTreeMap<RouteId, TransportId>,
+    open: BTreeMap<TransportId, RouteId>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a test's arbitrary origin of time"
+        )]
+        let now = Instant::now();
+        let settings = Settings {
+            gateway: "Main gate".into(),
+            version: "test".into(),
+            ice_servers: Vec::new(),
+            limits: Limits {
+                message_bytes: 65_536,
+                sdp_bytes: 32_768,
+                m_lines: 8,
+                candidates: 64,
+                channels: 1,
+            },
+            dispatch_channels: 50,
+        };
+        let made = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
+        Rig {
+            edge: Edge::new(settings, Arc::new(roster()), now),
+            now,
+            sdp: sdp(now),
+            certificate: Arc::new(Certificate {
+                certificate: made.certificate,
+                private_key: made.private_key,
+            }),
+            next: 0,
+            told: BTreeMap::new(),
+            closed: Vec::new(),
+            heard: BTreeMap::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    fn give(&mut self, input: Input) {
+        self.edge.handle(input, self.now);
+        self.carry_out();
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now += Duration::from_millis(ms);
+        self.edge.handle_timeout(self.now);
+        self.carry_out();
+    }
+
+    /// Does what the daemon does, at once.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.edge.poll_output() {
+            match output {
+                Output::Send { connection, reply } => {
+                    self.told.entry(connection).or_default().push(*reply);
+                }
+                Output::Close { connection } => self.closed.push(connection),
+                Output::Build { transport, sdp } => {
+                    let offer = Offer {
+                        transport,
+                        sdp,
+                        certificate: self.certificate.clone(),
+                        candidates: vec!["127.0.0.1:40000".parse().expect("an address")],
+                        random: [7; 32],
+                    };
+                    let built = Transport::accept(offer, self.now)
+                        .map(|(transport, answer)| (Box::new(transport), answer));
+                    self.edge
+                        .handle(Input::Built { transport, built }, self.now);
+                }
+                Output::Forget(_) => {}
+                Output::Media(Command::Open {
+                    transport, route, ..
+                }) => {
+                    self.open.insert(transport.id, route);
+                    let connected = media::Event::Connected(transport.id);
+                    self.edge.handle(Input::Media(connected), self.now);
+                }
+                Output::Media(Command::Close(transport)) => {
+                    self.open.remove(&transport);
+                }
+                Output::Media(Command::Talker { route, transport }) => {
+                    match transport {
+                        Some(transport) => self.heard.insert(route, transport),
+                        None => self.heard.remove(&route),
+                    };
+                }
+                Output::Media(Command::Pause { .. }) => {}
+            }
+        }
+    }
+
+    fn sign_in(&mut self, user: &str, resume: Option<String>) -> ConnectionId {
+        self.next += 1;
+        let connection = ConnectionId(self.next);
+        self.give(Input::SignedIn {
+            connection,
+            user: user.into(),
+            request: Some(1),
+            resume,
+            secret: format!("secret {}", self.next),
+            device: None,
+        });
+        connection
+    }
+
+    fn says(&mut self, connection: ConnectionId, id: u64, message: ClientMessage) {
+        let request = Request {
+            id: Some(id),
+            message,
+        };
+        self.give(Input::Message {
+            connection,
+            request,
+        });
+    }
+
+    /// Signed in, joined and connected.
+    fn on(&mut self, user: &str, channel: &str) -> ConnectionId {
+        let connection = self.sign_in(user, None);
+        self.joins(connection, channel);
+        connection
+    }
+
+    fn joins(&mut self, connection: ConnectionId, channel: &str) {
+        let channel_id = ChannelId::from(channel);
+        let join = ClientMessage::Join {
+            channel_id: channel_id.clone(),
+            muted: false,
+        };
+        self.says(connection, 2, join);
+        let sdp = self.sdp.clone();
+        self.says(
+            connection,
+            3,
+            ClientMessage::WebrtcOffer { channel_id, sdp },
+        );
+    }
+
+    fn start(&mut self, connection: ConnectionId, channel: &str, level: Level) {
+        let channel_id = channel.into();
+        self.says(connection, 4, ClientMessage::Start { channel_id, level });
+    }
+
+    fn stop(&mut self, connection: ConnectionId, channel: &str) {
+        let channel_id = channel.into();
+        self.says(connection, 5, ClientMessage::Stop { channel_id });
+    }
+
+    /// The transport whose packets would be forwarded on the channel now.
+    fn heard_on(&self, channel: &str) -> Option<TransportId> {
+        let route = self.edge.channels.get(&ChannelId::from(channel))?.route;
+        self.heard.get(&route).copied()
+    }
+
+    fn transport(&self, connection: ConnectionId, channel: &str) -> Option<TransportId> {
+        let session = self.edge.connections.get(&connection)?;
+        self.edge.sessions[session]
+            .joined
+            .get(&ChannelId::from(channel))?
+            .transport
+    }
+
+    fn last(&self, connection: ConnectionId) -> &Reply {
+        self.told[&connection].last().expect("nothing was told")
+    }
+
+    fn tells(&self, connection: ConnectionId, wanted: impl Fn(&ServerMessage) -> bool) -> bool {
+        let told = self.told.get(&connection);
+        told.is_some_and(|told| told.iter().any(|reply| wanted(&reply.message)))
+    }
+
+    fn resume_of(&self, connection: ConnectionId) -> String {
+        let welcome = self.told[&connection]
+            .iter()
+            .find_map(|reply| match &reply.message {
+                ServerMessage::Welcome { resume, .. } => Some(resume.clone()),
+                _ => None,
+            });
+        welcome.expect("welcome")
+    }
+
+    fn change_roster(&mut self, change: impl FnOnce(&mut Roster)) {
+        let mut roster = roster();
+        change(&mut roster);
+        self.give(Input::Roster(Arc::new(roster)));
+    }
+}
+
+#[test]
+fn a_talker_is_granted_heard_and_announced_and_a_stop_ends_it() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(anna, OPS, Level::Normal);
+    assert_eq!(rig.last(anna).id, Some(4));
+    assert!(matches!(
+        rig.last(anna).message,
+        ServerMessage::StartSuccess { .. }
+    ));
+    assert_eq!(rig.heard_on(OPS), rig.transport(anna, OPS));
+    assert!(rig.heard_on(OPS).is_some());
+    assert_eq!(rig.last(ben).id, None);
+    assert!(matches!(&rig.last(ben).message,
+        ServerMessage::Start { talk, .. } if talk.talker.name == "Anna"));
+    rig.stop(anna, OPS);
+    assert_eq!(rig.heard_on(OPS), None);
+    assert_eq!(rig.last(anna).id, Some(5));
+    let over = |m: &ServerMessage| {
+        matches!(
+            m,
+            ServerMessage::Stop {
+                transmission_id: Some(TransmissionId(1)),
+                ..
+            }
+        )
+    };
+    assert!(over(&rig.last(anna).message) && over(&rig.last(ben).message));
+}
+
+#[test]
+fn only_the_answer_carries_the_requests_number() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    rig.told.clear();
+    let numbered = |rig: &Rig, who| {
+        let told = rig.told[&who].iter().filter(|reply| reply.id.is_some());
+        told.map(|reply| reply.message.clone()).collect::<Vec<_>>()
+    };
+    rig.start(anna, OPS, Level::Emergency);
+    assert!(matches!(
+        numbered(&rig, anna)[..],
+        [ServerMessage::StartSuccess { .. }]
+    ));
+    assert_eq!(numbered(&rig, ben), []);
+    rig.told.clear();
+    rig.says(
+        anna,
+        8,
+        ClientMessage::Leave {
+            channel_id: OPS.into(),
+        },
+    );
+    assert!(matches!(
+        numbered(&rig, anna)[..],
+        [ServerMessage::Left { .. }]
+    ));
+    assert_eq!(numbered(&rig, ben), []);
+    rig.told.clear();
+    rig.stop(ben, OPS);
+    assert!(matches!(
+        numbered(&rig, ben)[..],
+        [ServerMessage::Stop {
+            transmission_id: None,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn unknown_and_forbidden_channels_get_the_same_answer_to_every_request() {
+    let mut rig = Rig::new();
+    let ben = rig.sign_in("ben", None);
+    for channel in [STAGE, "no-such-channel"] {
+        let channel_id = ChannelId::from(channel);
+        let c = || channel_id.clone();
+        let requests = [
+            ClientMessage::Join {
+                channel_id: c(),
+                muted: true,
+            },
+            ClientMessage::Leave { channel_id: c() },
+            ClientMessage::WebrtcOffer {
+                channel_id: c(),
+                sdp: String::new(),
+            },
+            ClientMessage::IceCandidate {
+                channel_id: c(),
+                candidate: String::new(),
+            },
+            ClientMessage::Start {
+                channel_id: c(),
+                level: Level::Normal,
+            },
+            ClientMessage::Stop { channel_id: c() },
+            ClientMessage::Mute { channel_id: c() },
+            ClientMessage::Unmute { channel_id: c() },
+        ];
+        for request in requests {
+            rig.says(ben, 9, request.clone());
+            let expected = Reply {
+                id: Some(9),
+                message: ServerMessage::NotAuthorized { channel_id: c() },
+            };
+            assert_eq!(rig.last(ben), &expected, "{request:?}");
+        }
+    }
+}
+
+#[test]
+fn start_without_audio_or_right_takes_no_floor() {
+    let mut rig = Rig::new();
+    let (ben, carla) = (rig.sign_in("ben", None), rig.on("carla", OPS));
+    let reason = |rig: &Rig, who| match rig.last(who).message {
+        ServerMessage::StartFailed { reason, .. } => Some(reason),
+        _ => None,
+    };
+    rig.start(ben, OPS, Level::Normal);
+    assert_eq!(reason(&rig, ben), Some(DenyReason::NotConnected));
+    rig.start(carla, OPS, Level::Normal);
+    assert_eq!(reason(&rig, carla), Some(DenyReason::NoRight));
+    rig.joins(ben, OPS);
+    for level in [Level::Dispatch, Level::Imminent, Level::Emergency] {
+        rig.start(ben, OPS, level);
+        assert_eq!(reason(&rig, ben), Some(DenyReason::NoRight), "{level:?}");
+    }
+    assert_eq!(rig.heard_on(OPS), None);
+}
+
+#[test]
+fn a_clean_close_frees_the_floor_at_once_and_a_lost_socket_after_three_seconds() {
+    for (clean, still_heard_ms, free_ms) in [(true, None, 0), (false, Some(2_999), 3_000)] {
+        let mut rig = Rig::new();
+        let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+        rig.start(anna, OPS, Level::Normal);
+        let flows = media::Event::Flows(rig.transport(anna, OPS).expect("connected"));
+        rig.give(Input::Media(flows));
+        let start = rig.now;
+        rig.give(Input::Closed {
+            connection: anna,
+            clean,
+        });
+        if let Some(ms) = still_heard_ms {
+            rig.wait(ms);
+            assert!(rig.heard_on(OPS).is_some(), "media still flows");
+        }
+        let to_go = start + Duration::from_millis(free_ms) - rig.now;
+        rig.wait(to_go.as_millis() as u64);
+        assert_eq!(rig.heard_on(OPS), None, "clean: {clean}");
+        assert!(rig.tells(ben, |m| matches!(m, ServerMessage::Stop { .. })));
+    }
+}
+
+#[test]
+fn a_session_that_comes_back_keeps_its_floor_and_its_transports() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(anna, OPS, Level::Normal);
+    let transport = rig.heard_on(OPS).expect("heard");
+    rig.give(Input::Media(media::Event::Flows(transport)));
+    let resume = rig.resume_of(anna);
+    rig.give(Input::Closed {
+        connection: anna,
+        clean: false,
+    });
+    assert!(
+        rig.tells(ben, |m| matches!(m, ServerMessage::Member { member, .. }
+        if member.presence == Presence::Lost))
+    );
+    rig.wait(2_000);
+    let back = rig.sign_in("anna", Some(resume));
+    assert!(rig.tells(back, |m| matches!(
+        m,
+        ServerMessage::Welcome { resumed: true, .. }
+    )));
+    assert!(rig.tells(
+        back,
+        |m| matches!(m, ServerMessage::Joined { talk: Some(talk), .. }
+        if talk.talker.name == "Anna")
+    ));
+    rig.wait(20_000);
+    assert_eq!(rig.heard_on(OPS), Some(transport));
+    rig.stop(back, OPS);
+    assert_eq!(rig.heard_on(OPS), None);
+}
+
+#[test]
+fn nobody_resumes_a_session_of_someone_else() {
+    let mut rig = Rig::new();
+    let anna = rig.on("anna", OPS);
+    let resume = rig.resume_of(anna);
+    let ben = rig.sign_in("ben", Some(resume));
+    assert!(rig.tells(ben, |m| matches!(
+        m,
+        ServerMessage::Welcome { resumed: false, .. }
+    )));
+    assert_eq!(rig.closed, []);
+}
+
+#[test]
+fn a_session_taken_over_while_its_old_connection_lives_closes_the_old_one() {
+    let mut rig = Rig::new();
+    let anna = rig.on("anna", OPS);
+    let resume = rig.resume_of(anna);
+    let back = rig.sign_in("anna", Some(resume));
+    assert_eq!(rig.closed, [anna]);
+    rig.give(Input::Closed {
+        connection: anna,
+        clean: true,
+    });
+    assert!(rig.transport(back, OPS).is_some(), "the session lives on");
+}
+
+#[test]
+fn a_session_that_does_not_come_back_is_over_after_fifteen_seconds() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.give(Input::Closed {
+        connection: anna,
+        clean: false,
+    });
+    rig.wait(14_999);
+    assert_eq!(rig.edge.sessions(), 2);
+    rig.wait(1);
+    assert_eq!(rig.edge.sessions(), 1);
+    assert_eq!(rig.open.len(), 1, "its transport is closed");
+    assert!(rig.tells(ben, |m| matches!(m, ServerMessage::MemberLeft { .. })));
+}
+
+#[test]
+fn a_second_device_of_the_same_user_is_a_second_session() {
+    let mut rig = Rig::new();
+    let (phone, laptop) = (rig.on("anna", OPS), rig.on("anna", OPS));
+    rig.start(phone, OPS, Level::Normal);
+    assert!(matches!(
+        rig.last(laptop).message,
+        ServerMessage::Start { .. }
+    ));
+    rig.start(laptop, OPS, Level::Normal);
+    assert!(matches!(
+        rig.last(laptop).message,
+        ServerMessage::Queued { position: 1, .. }
+    ));
+}
+
+#[test]
+fn who_is_taken_off_the_roster_is_cut_and_told() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    rig.change_roster(|roster| {
+        roster.users.remove(&UserId::from("ben"));
+    });
+    assert_eq!(rig.heard_on(OPS), None);
+    assert_eq!(rig.open.len(), 1);
+    assert!(rig.tells(ben, |m| matches!(
+        m,
+        ServerMessage::Bye {
+            reason: ByeReason::Removed
+        }
+    )));
+    assert_eq!(rig.closed, [ben]);
+    assert!(rig.tells(anna, |m| matches!(
+        m,
+        ServerMessage::Stop {
+            reason: EndReason::Removed,
+            ..
+        }
+    )));
+}
+
+#[test]
+fn who_is_taken_off_a_channel_is_cut_there_and_told_and_stays_signed_in() {
+    let mut rig = Rig::new();
+    let anna = rig.on("anna", OPS);
+    rig.joins(anna, STAGE);
+    rig.start(anna, OPS, Level::Normal);
+    rig.change_roster(|roster| {
+        let anna = roster.users.get_mut(&UserId::from("anna")).expect("anna");
+        anna.channels.remove(&ChannelId::from(OPS));
+    });
+    assert_eq!(rig.heard_on(OPS), None);
+    assert!(rig.tells(anna, |m| matches!(m, ServerMessage::Removed { .. })));
+    assert!(rig.tells(
+        anna,
+        |m| matches!(m, ServerMessage::Channels { channels } if channels.len() == 1)
+    ));
+    assert!(rig.transport(anna, STAGE).is_some() && rig.closed.is_empty());
+}
+
+#[test]
+fn who_loses_the_right_to_talk_is_cut_and_goes_on_listening() {
+    let mut rig = Rig::new();
+    let ben = rig.on("ben", OPS);
+    rig.start(ben, OPS, Level::Normal);
+    rig.change_roster(|roster| {
+        let ben = roster.users.get_mut(&UserId::from("ben")).expect("ben");
+        ben.channels.insert(OPS.into(), Membership::Listen);
+    });
+    assert_eq!(rig.heard_on(OPS), None);
+    assert!(rig.tells(ben, |m| matches!(
+        m,
+        ServerMessage::Revoked {
+            reason: EndReason::Removed,
+            ..
+        }
+    )));
+    assert!(rig.transport(ben, OPS).is_some());
+}
+
+#[test]
+fn who_loses_the_right_to_talk_while_waiting_is_not_granted() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(anna, OPS, Level::Normal);
+    rig.start(ben, OPS, Level::Normal);
+    rig.change_roster(|roster| {
+        let ben = roster.users.get_mut(&UserId::from("ben")).expect("ben");
+        ben.channels.insert(OPS.into(), Membership::Listen);
+    });
+    rig.stop(anna, OPS);
+    assert_eq!(rig.heard_on(OPS), None);
+}
+
+#[test]
+fn who_offers_again_while_talking_goes_on_over_the_new_transport() {
+    let mut rig = Rig::new();
+    let anna = rig.on("anna", OPS);
+    rig.start(anna, OPS, Level::Normal);
+    let before = rig.heard_on(OPS);
+    let sdp = rig.sdp.clone();
+    rig.says(
+        anna,
+        6,
+        ClientMessage::WebrtcOffer {
+            channel_id: OPS.into(),
+            sdp,
+        },
+    );
+    assert!(matches!(
+        rig.last(anna),
+        Reply {
+            id: Some(6),
+            message: ServerMessage::WebrtcAnswer { .. }
+        }
+    ));
+    assert_ne!(rig.heard_on(OPS), before);
+    assert_eq!(rig.heard_on(OPS), rig.transport(anna, OPS));
+    assert_eq!(rig.open.len(), 1, "the old one is closed");
+}
+
+#[test]
+fn a_talkers_vanished_transport_frees_the_floor_after_the_silence() {
+    let mut rig = Rig::new();
+    let anna = rig.on("anna", OPS);
+    rig.start(anna, OPS, Level::Normal);
+    let transport = rig.heard_on(OPS).expect("heard");
+    rig.give(Input::Media(media::Event::Flows(transport)));
+    let reason = CloseReason::Gone;
+    rig.give(Input::Media(media::Event::Closed { transport, reason }));
+    assert!(rig.tells(anna, |m| matches!(m, ServerMessage::WebrtcClosed { .. })));
+    rig.wait(4_000);
+    assert!(rig.tells(anna, |m| matches!(
+        m,
+        ServerMessage::Stop {
+            reason: EndReason::Silence,
+            ..
+        }
+    )));
+}
+
+#[test]
+fn more_channels_or_candidates_than_allowed_are_refused() {
+    let mut rig = Rig::new();
+    rig.change_roster(|roster| {
+        let ben = roster.users.get_mut(&UserId::from("ben")).expect("ben");
+        ben.channels.insert(STAGE.into(), Membership::Talk);
+    });
+    let ben = rig.on("ben", OPS);
+    let too_many = |m: &ServerMessage| {
+        matches!(
+            m,
+            ServerMessage::Error {
+                code: ErrorCode::TooMany,
+                ..
+            }
+        )
+    };
+    rig.says(
+        ben,
+        7,
+        ClientMessage::Join {
+            channel_id: STAGE.into(),
+            muted: true,
+        },
+    );
+    assert!(too_many(&rig.last(ben).message));
+    for n in 1..=65 {
+        let candidate = "candidate:1 1 udp 1 192.0.2.1 1 typ host".into();
+        rig.says(
+            ben,
+            n,
+            ClientMessage::IceCandidate {
+                channel_id: OPS.into(),
+                candidate,
+            },
+        );
+        assert_eq!(too_many(&rig.last(ben).message), n > 64, "candidate {n}");
+    }
+}
+
+#[test]
+fn shutdown_tells_everyone_and_frees_every_floor() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(anna, OPS, Level::Normal);
+    rig.give(Input::Shutdown);
+    assert_eq!(rig.heard_on(OPS), None);
+    assert_eq!(rig.closed, [anna, ben]);
+    let bye = ServerMessage::Bye {
+        reason: ByeReason::Shutdown,
+    };
+    assert!(rig.last(anna).message == bye && rig.last(ben).message == bye);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    SignIn(usize),
+    Close(usize, bool),
+    Join(usize),
+    Leave(usize),
+    Start(usize, Level),
+    Stop(usize),
+    Flows(usize),
+    Gone(usize),
+    Roster(u8),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let who = 0usize..6;
+    let level = prop::sample::select(&Level::ALL[..]);
+    prop_oneof![
+        3 => (0u64..3000).prop_map(Step::Wait),
+        3 => (0usize..3).prop_map(Step::SignIn),
+        1 => (who.clone(), any::<bool>()).prop_map(|(w, clean)| Step::Close(w, clean)),
+        5 => who.clone().prop_map(Step::Join),
+        1 => who.clone().prop_map(Step::Leave),
+        6 => (who.clone(), level).prop_map(|(w, l)| Step::Start(w, l)),
+        3 => who.clone().prop_map(Step::Stop),
+        4 => who.clone().prop_map(Step::Flows),
+        1 => who.prop_map(Step::Gone),
+        1 => (0u8..8).prop_map(Step::Roster),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever clients, networks and admins do: what is heard on a channel comes from the one participant
+    /// who has its floor, over an open transport of that very channel, and who may talk there now.
+    #[test]
+    fn nobody_is_heard_without_floor_and_right(steps in prop::collection::vec(any_step(), 1..80)) {
+        const USERS: [&str; 3] = ["anna", "ben", "carla"];
+        let mut rig = Rig::new();
+        let mut connections: Vec<ConnectionId> = Vec::new();
+        for step in steps {
+            let at = |n: usize| (!connections.is_empty()).then(|| connections[n % connections.len()]);
+            match step {
+                Step::Wait(ms) => rig.wait(ms),
+                Step::SignIn(n) if connections.len() < 6 => {
+                    let connection = rig.sign_in(USERS[n], None);
+                    connections.push(connection);
+                }
+                Step::SignIn(_) => {}
+                Step::Close(n, clean) => if let Some(connection) = at(n) {
+                    rig.give(Input::Closed { connection, clean });
+                },
+                Step::Join(n) => if let Some(c) = at(n) { rig.joins(c, OPS) },
+                Step::Leave(n) => if let Some(c) = at(n) {
+                    rig.says(c, 1, ClientMessage::Leave { channel_id: OPS.into() });
+                },
+                Step::Start(n, level) => if let Some(c) = at(n) { rig.start(c, OPS, level) },
+                Step::Stop(n) => if let Some(c) = at(n) { rig.stop(c, OPS) },
+                Step::Flows(n) => if let Some(t) = at(n).and_then(|c| rig.transport(c, OPS)) {
+                    rig.give(Input::Media(media::Event::Flows(t)));
+                },
+                Step::Gone(n) => if let Some(transport) = at(n).and_then(|c| rig.transport(c, OPS)) {
+                    rig.open.remove(&transport);
+                    let reason = CloseReason::Gone;
+                    rig.give(Input::Media(media::Event::Closed { transport, reason }));
+                },
+                Step::Roster(bits) => rig.change_roster(|roster| {
+                    for (n, user) in USERS.iter().enumerate() {
+                        if bits & 1 << n == 0 {
+                            continue;
+                        }
+                        match n {
+                            0 => { roster.users.remove(&UserId::from(*user)); }
+                            1 => if let Some(u) = roster.users.get_mut(&UserId::from(*user)) {
+                                u.channels.insert(OPS.into(), Membership::Listen);
+                            },
+                            _ => { roster.channels.get_mut(&ChannelId::from(OPS)).expect("ops").floor.queue_depth = 0; }
+                        }
+                    }
+                }),
+            }
+            let route = rig.edge.channels[&ChannelId::from(OPS)].route;
+            let holder = rig.edge.channels[&ChannelId::from(OPS)].floor.talk().map(|t| t.who);
+            let heard = rig.heard_on(OPS).filter(|t| rig.open.contains_key(t));
+            if let Some(transport) = heard {
+                prop_assert_eq!(rig.open.get(&transport), Some(&route));
+                let (session, _) = rig.edge.transports[&transport].clone();
+                prop_assert_eq!(holder, Some(session.into()));
+                let rights = rig.edge.rights(session, &OPS.into());
+                prop_assert!(rights.is_some_and(|r| r.talk), "heard without the right to talk");
+            }
+            let held = rig.edge.channels[&ChannelId::from(OPS)].members.len();
+            prop_assert_eq!(held, rig.edge.sessions.values().filter(|s| s.joined.contains_key(&OPS.into())).count());
+            prop_assert_eq!(rig.open.len(), rig.edge.transports.len(), "a transport was left open or forgotten");
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! One media shard: its transports, the routes among them, and nothing but packets.
+//!
+//! ```text
+//!  datagram ─> whose? ─> transport ─> packet ─> has its transport the floor? ─> route ─> listeners here
+//!              (STUN: the ufrag we chose;          no: dropped, counted          └─────> other shards
+//!               else: the address)
+//! ```
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::Packet;
+use super::rewrite::Rewrite;
+use super::route::Route;
+use super::transport::{CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun};
+use crate::ids::{RouteId, TransportId};
+
+/// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
+pub const STALL: Duration = Duration::from_secs(1);
+
+/// From the reactor.
+pub enum Command {
+    /// Takes a transport over; until [`Event::Connected`] it waits for its peer.
+    Open {
+        transport: Box<Transport>,
+        route: RouteId,
+        paused: bool,
+    },
+    Close(TransportId),
+    /// Who is heard on a route from now on, on whatever shard it may be.
+    Talker {
+        route: RouteId,
+        transport: Option<TransportId>,
+    },
+    Pause {
+        transport: TransportId,
+        paused: bool,
+    },
+}
+
+/// To the reactor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Connected(TransportId),
+    /// Packets arrive from the talker, for the first time since the grant or a stall.
+    Flows(TransportId),
+    Stalled {
+        transport: TransportId,
+        since: Instant,
+    },
+    Closed {
+        transport: TransportId,
+        reason: CloseReason,
+    },
+}
+
+impl Event {
+    pub fn transport(&self) -> TransportId {
+        match self {
+            Event::Connected(transport)
+            | Event::Flows(transport)
+            | Event::Stalled { transport, .. }
+            | Event::Closed { transport, .. } => *transport,
+        }
+    }
+}
+
+/// A talker's packet for the listeners on the other shards.
+#[derive(Debug, Clone)]
+pub struct FanOut {
+    pub route: RouteId,
+    pub talker: TransportId,
+    pub packet: Packet,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    pub datagrams_received: u64,
+    /// Datagrams of no transport of ours.
+    pub unknown_peer: u64,
+    /// Datagrams that a transport could not decode or verify.
+    pub undecodable: u64,
+    pub packets_received: u64,
+    /// Packets of someone without the floor.
+    pub without_floor: u64,
+    pub packets_forwarded: u64,
+    pub panics: u64,
+}
+
+struct Slot {
+    transport: Transport,
+    route: RouteId,
+    /// When the timer heap wakes us for it at the latest.
+    armed: Option<Instant>,
+    addresses: Vec<SocketAddr>,
+    last_packet: Instant,
+    flows: bool,
+}
+
+type Timers = BinaryHeap<Reverse<(Instant, usize)>>;
+
+impl Slot {
+    /// Only an earlier timeout needs a new entry: a later one is found when the old one comes up.
+    fn rearm(&mut self, at: usize, timers: &mut Timers) {
+        let timeout = self.transport.poll_timeout();
+        if self.armed.is_none_or(|armed| timeout < armed) {
+            self.armed = Some(timeout);
+            timers.push(Reverse((timeout, at)));
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Shard {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    by_id: HashMap<TransportId, usize>,
+    by_address: HashMap<SocketAddr, usize>,
+    routes: BTreeMap<RouteId, Route>,
+    /// Entries may be stale: a slot's own timeout decides when one comes up.
+    timers: Timers,
+    /// Talkers whose packets are coming in.
+    flowing: BTreeSet<usize>,
+    outlet: Outlet,
+    events: VecDeque<Event>,
+    fan_out: VecDeque<FanOut>,
+    counters: Counters,
+}
+
+impl Shard {
+    pub fn new() -> Self {
+        Shard::default()
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub fn transports(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Open {
+                transport,
+                route,
+                paused,
+            } => self.open(*transport, route, paused, now),
+            Command::Close(transport) => {
+                if let Some(&at) = self.by_id.get(&transport) {
+                    if let Some(slot) = &mut self.slots[at] {
+                        slot.transport.goodbye(&mut self.outlet);
+                    }
+                    self.remove(at);
+                }
+            }
+            Command::Talker { route, transport } => {
+                self.routes.entry(route).or_default().set_talker(transport);
+                // Each grant waits for its own first packet.
+                if let Some(&at) = transport.and_then(|t| self.by_id.get(&t)) {
+                    self.flowing.remove(&at);
+                    if let Some(slot) = &mut self.slots[at] {
+                        slot.flows = false;
+                    }
+                }
+                self.forget_if_unused(route);
+            }
+            Command::Pause { transport, paused } => {
+                if let Some(&at) = self.by_id.get(&transport)
+                    && let Some(slot) = &self.slots[at]
+                    && let Some(route) = self.routes.get_mut(&slot.route)
+                {
+                    route.pause(transport, paused);
+                }
+            }
+        }
+    }
+
+    pub fn handle_datagram(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) {
+        self.counters.datagrams_received += 1;
+        let Some(at) = self.whose(source, destination, datagram, now) else {
+            self.counters.unknown_peer += 1;
+            return;
+        };
+        let Some(slot) = &mut self.slots[at] else {
+            return;
+        };
+        let understood =
+            slot.transport
+                .handle_datagram(source, destination, datagram, now, &mut self.outlet);
+        if !understood {
+            self.counters.undecodable += 1;
+        }
+        self.rearm(at);
+        self.digest(at, now);
+    }
+
+    /// A packet that another shard's talker sent.
+    pub fn handle_fan_out(&mut self, fan_out: FanOut, now: Instant) {
+        self.forward(fan_out.route, fan_out.talker, &fan_out.packet, now);
+    }
+
+    pub fn poll_transmit(&mut self) -> impl Iterator<Item = Transmit> {
+        self.outlet.transmits.drain(..)
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub fn poll_fan_out(&mut self) -> Option<FanOut> {
+        self.fan_out.pop_front()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let stall = self
+            .flowing
+            .iter()
+            .filter_map(|at| self.slots[*at].as_ref())
+            .map(|slot| slot.last_packet + STALL)
+            .min();
+        timer.into_iter().chain(stall).min()
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(Reverse((due, at))) = self.timers.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.pop();
+            let Some(slot) = &mut self.slots[at] else {
+                continue;
+            };
+            if slot.armed != Some(due) {
+                continue;
+            }
+            slot.armed = None;
+            if slot.transport.poll_timeout() <= now {
+                slot.transport.handle_timeout(now, &mut self.outlet);
+            }
+            self.rearm(at);
+            self.digest(at, now);
+        }
+        self.tell_stalls(now);
+    }
+
+    fn open(&mut self, transport: Transport, route: RouteId, paused: bool, now: Instant) {
+        let id = transport.id;
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let rewrite = Rewrite::new(transport.random_seq, transport.random_time, now);
+        self.slots[at] = Some(Slot {
+            transport,
+            route,
+            armed: None,
+            addresses: Vec::new(),
+            last_packet: now,
+            flows: false,
+        });
+        self.by_id.insert(id, at);
+        let route = self.routes.entry(route).or_default();
+        route.add(id, at, paused, rewrite);
+        self.rearm(at);
+    }
+
+    fn whose(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Option<usize> {
+        if !is_stun(datagram) {
+            return self.by_address.get(&source).copied();
+        }
+        let at = *self.by_id.get(&asked_transport(datagram)?)?;
+        if self.by_address.get(&source) != Some(&at) {
+            let slot = self.slots[at].as_mut()?;
+            // The password is checked before the address is believed.
+            if !slot
+                .transport
+                .is_asked_by(source, destination, datagram, now)
+            {
+                return None;
+            }
+            const ADDRESSES: usize = 16;
+            if slot.addresses.len() == ADDRESSES {
+                self.by_address.remove(&slot.addresses.remove(0));
+            }
+            slot.addresses.push(source);
+            self.by_address.insert(source, at);
+        }
+        Some(at)
+    }
+
+    /// Acts on what a transport has seen while it was driven.
+    fn digest(&mut self, at: usize, now: Instant) {
+        if self.outlet.seen.is_empty() {
+            return;
+        }
+        let mut seen = std::mem::take(&mut self.outlet.seen);
+        for seen in seen.drain(..) {
+            let Some(slot) = &mut self.slots[at] else {
+                continue;
+            };
+            let id = slot.transport.id;
+            match seen {
+                Seen::Connected => {
+                    let egress = slot.transport.take_egress();
+                    if let Some(route) = self.routes.get_mut(&slot.route) {
+                        route.set_egress(id, egress);
+                    }
+                    self.events.push_back(Event::Connected(id));
+                }
+                Seen::Moved(path) => {
+                    if let Some(route) = self.routes.get_mut(&slot.route) {
+                        route.set_path(id, path);
+                    }
+                }
+                Seen::Packet(packet) => {
+                    self.counters.packets_received += 1;
+                    slot.last_packet = now;
+                    let route = slot.route;
+                    if self.routes.get(&route).and_then(Route::talker) != Some(id) {
+                        self.counters.without_floor += 1;
+                        continue;
+                    }
+                    if !std::mem::replace(&mut slot.flows, true) {
+                        self.flowing.insert(at);
+                        self.events.push_back(Event::Flows(id));
+                    }
+                    self.forward(route, id, &packet, now);
+                    self.fan_out.push_back(FanOut {
+                        route,
+                        talker: id,
+                        packet,
+                    });
+                }
+                Seen::Closed(reason) => self.lost(at, reason),
+            }
+        }
+        // Its room is used again for the next datagram.
+        seen.append(&mut self.outlet.seen);
+        self.outlet.seen = seen;
+    }
+
+    fn forward(&mut self, route: RouteId, talker: TransportId, packet: &Packet, now: Instant) {
+        let Some(on_route) = self.routes.get_mut(&route) else {
+            return;
+        };
+        // A packet may have been under way between shards while the floor changed hands.
+        if on_route.talker() != Some(talker) {
+            self.counters.without_floor += 1;
+            return;
+        }
+        let mut lost = Vec::new();
+        for (listener, place) in on_route.listeners(packet.seq, packet.time, now) {
+            self.counters.packets_forwarded += 1;
+            if let Some(egress) = &mut listener.egress {
+                self.outlet.transmits.extend(egress.protect(packet, &place));
+                continue;
+            }
+            let at = listener.slot;
+            let Some(slot) = &mut self.slots[at] else {
+                continue;
+            };
+            slot.transport
+                .forward(packet, &place, now, &mut self.outlet);
+            slot.rearm(at, &mut self.timers);
+            for seen in self.outlet.seen.drain(..) {
+                if let Seen::Closed(reason) = seen {
+                    lost.push((at, reason));
+                }
+            }
+        }
+        for (at, reason) in lost {
+            self.lost(at, reason);
+        }
+    }
+
+    fn lost(&mut self, at: usize, reason: CloseReason) {
+        if let Some(slot) = &self.slots[at] {
+            if reason == CloseReason::Panicked {
+                self.counters.panics += 1;
+            }
+            let transport = slot.transport.id;
+            self.events.push_back(Event::Closed { transport, reason });
+            self.remove(at);
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let Some(slot) = self.slots[at].take() else {
+            return;
+        };
+        let id = slot.transport.id;
+        self.by_id.remove(&id);
+        for address in &slot.addresses {
+            if self.by_address.get(address) == Some(&at) {
+                self.by_address.remove(address);
+            }
+        }
+        self.flowing.remove(&at);
+        if let Some(route) = self.routes.get_mut(&slot.route) {
+            route.remove(id);
+        }
+        self.forget_if_unused(slot.route);
+        self.free.push(at);
+    }
+
+    fn forget_if_unused(&mut self, route: RouteId) {
+        if self
+            .routes
+            .get(&route)
+            .is_some_and(|r| r.is_empty() && r.talker().is_none())
+        {
+            self.routes.remove(&route);
+        }
+    }
+
+    fn rearm(&mut self, at: usize) {
+        if let Some(slot) = &mut self.slots[at] {
+            slot.rearm(at, &mut self.timers);
+        }
+    }
+
+    fn tell_stalls(&mut self, now: Instant) {
+        let stalled: Vec<usize> = self
+            .flowing
+            .iter()
+            .copied()
+            .filter(|at| {
+                self.slots[*at]
+                    .as_ref()
+                    .is_none_or(|slot| slot.last_packet + STALL <= now)
+            })
+            .collect();
+        for at in stalled {
+            self.flowing.remove(&at);
+            if let Some(slot) = &mut self.slots[at] {
+                slot.flows = false;
+                self.events.push_back(Event::Stalled {
+                    transport: slot.transport.id,
+                    since: slot.last_packet,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! `pttd.toml`: the settings of one box. Who belongs where is not here but in the roster.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::toml_file::{Mistake, Step, TomlFile, Written, duration, text, texts, whole};
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What people read at the top of the page and on the cards: up to 64 characters. Default: the
+    /// machine's host name.
+    #[serde(deserialize_with = "name")]
+    pub name: Option<String>,
+    pub web: Web,
+    pub media: Media,
+    pub state: State,
+    pub tokens: Tokens,
+    pub log: Log,
+}
+
+/// The pages, sign-in and signaling.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Address and port of the talk page. A browser gives a microphone only to HTTPS.
+    #[serde(deserialize_with = "text")]
+    pub https: SocketAddr,
+    /// Address and port of the landing page, which leads to the other one. Plain HTTP.
+    #[serde(deserialize_with = "text")]
+    pub plain: SocketAddr,
+    /// More DNS names the box is reached by, beside `HOSTNAME.local`. The box's own CA can only vouch for
+    /// names under `.local`; others need a certificate of their own.
+    #[serde(deserialize_with = "texts")]
+    pub names: Vec<DnsName>,
+    /// An own certificate (PEM, the whole chain, the box's first) instead of one from the box's CA. Read
+    /// again when the file changes.
+    pub certificate: Option<PathBuf>,
+    /// The private key of `certificate` (PEM). Danger: whoever reads it can pass for the box.
+    pub key: Option<PathBuf>,
+}
+
+/// Sound: the UDP sockets of the SFU.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// UDP port of the first shard; shard n uses port + n. 0: any free ones.
+    #[serde(deserialize_with = "whole::<0, 65_000, _, _>")]
+    pub port: u16,
+    /// Media threads. 0: one a core.
+    #[serde(deserialize_with = "whole::<0, 64, _, _>")]
+    pub shards: usize,
+    /// The box's addresses that browsers are told to send sound to. Empty: every LAN address it has.
+    #[serde(deserialize_with = "texts")]
+    pub addresses: Vec<LanAddress>,
+    /// Addresses told besides, for a router that forwards a port to the box: `"203.0.113.7"`, or with a
+    /// first port other than `port` `"203.0.113.7:50000"`.
+    #[serde(deserialize_with = "texts")]
+    pub advertise: Vec<Advertised>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// The folder of the box's memory: identity, keys, roster, devices. Danger: with a copy of it one can
+    /// pass for the box; without it every phone has to sign in and trust the box anew.
+    pub dir: PathBuf,
+}
+
+/// Tokens (JWT) from elsewhere that open the door. Without keys no token does.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// What `aud` must contain. Not set: a token with an `aud` is refused.
+    pub audience: Option<String>,
+    /// What `iss` must be. Not set: anything. Danger: then any issuer that signs with the key is believed.
+    pub issuer: Option<String>,
+    /// How far the issuer's clock may be off the box's, 0s to 10m.
+    #[serde(deserialize_with = "duration::<0, 600_000, _>")]
+    pub leeway: Duration,
+    /// The keys tokens may be signed with.
+    pub key: Vec<TokenKey>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKey {
+    /// The one algorithm this key is for. Danger: with HS256 the file is a secret, and whoever reads it
+    /// can let anybody in.
+    pub algorithm: TokenAlgorithm,
+    /// The public key (PEM); for HS256 the secret itself, 32 bytes or more.
+    pub file: PathBuf,
+    /// The `kid` of the tokens it is for. Not set: of tokens without a `kid`, or with one no key has.
+    pub id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum TokenAlgorithm {
+    EdDSA,
+    ES256,
+    RS256,
+    HS256,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` for people, `json` for machines. What is logged is set by RUST_LOG, as in `pttd=debug`.
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Web {
+            https: SocketAddr::from(([0u16; 8], 443)),
+            plain: SocketAddr::from(([0u16; 8], 80)),
+            names: Vec::new(),
+            certificate: None,
+            key: None,
+        }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Media {
+            port: 40_000,
+            shards: 0,
+            addresses: Vec::new(),
+            advertise: Vec::new(),
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            dir: "/var/lib/pttd".into(),
+        }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Tokens {
+            audience: None,
+            issuer: None,
+            leeway: Duration::from_secs(60),
+            key: Vec::new(),
+        }
+    }
+}
+
+/// A DNS name in lower case, such as `gate.local`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsName(String);
+
+impl DnsName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the box's own CA may vouch for it.
+    pub fn is_local(&self) -> bool {
+        self.0.ends_with(".local")
+    }
+}
+
+impl fmt::Display for DnsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for DnsName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let good =
+            text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err();
+        good.then(|| DnsName(text.to_ascii_lowercase())).ok_or(())
+    }
+}
+
+/// An address of the box itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LanAddress(pub IpAddr);
+
+impl FromStr for LanAddress {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(LanAddress)
+    }
+}
+
+/// An address in front of the box, and the first of its ports where that is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    pub address: IpAddr,
+    pub port: Option<u16>,
+}
+
+impl FromStr for Advertised {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<SocketAddr>() {
+            Ok(socket) => Ok(Advertised {
+                address: socket.ip(),
+                port: Some(socket.port()),
+            }),
+            Err(_) => Ok(Advertised {
+                address: text.parse()?,
+                port: None,
+            }),
+        }
+    }
+}
+
+impl Written for SocketAddr {
+    const LIKE: &'static str = "an address and a port, such as \"[::]:443\" or \"192.168.1.5:443\"";
+}
+impl Written for LanAddress {
+    const LIKE: &'static str = "an IP address, such as \"192.168.1.5\"";
+}
+impl Written for Advertised {
+    const LIKE: &'static str = "an IP address, such as \"203.0.113.7\" or \"203.0.113.7:50000\"";
+}
+impl Written for DnsName {
+    const LIKE: &'static str = "a DNS name, such as \"gate.local\"";
+}
+
+fn name<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    use serde::de::{Error, Unexpected};
+    let name = String::deserialize(d)?;
+    let good = !name.trim().is_empty() && name.chars().count() <= 64;
+    match good {
+        true => Ok(Some(name)),
+        false => Err(D::Error::invalid_value(
+            Unexpected::Str(&name),
+            &"1 to 64 characters",
+        )),
+    }
+}
+
+impl Settings {
+    pub fn read(path: &Path) -> Result<Settings, Mistake> {
+        Settings::of_file(&TomlFile::read(path)?)
+    }
+
+    fn of_file(file: &TomlFile) -> Result<Settings, Mistake> {
+        let mut settings: Settings = file.parse()?;
+        settings.check(file)?;
+        settings.start_paths_at(file.folder());
+        Ok(settings)
+    }
+
+    pub fn box_name(&self) -> String {
+        self.name.clone().unwrap_or_else(host_name)
+    }
+
+    /// What one setting alone cannot tell.
+    fn check(&self, file: &TomlFile) -> Result<(), Mistake> {
+        use Step::{Index, Key};
+        let web = &self.web;
+        match (&web.certificate, &web.key) {
+            (Some(_), None) => {
+                return Err(file.mistake_at(
+                    &[Key("web"), Key("certificate")],
+                    "[web] certificate has no [web] key: name the file of its private key".into(),
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(file.mistake_at(
+                    &[Key("web"), Key("key")],
+                    "[web] key has no [web] certificate: name the file of the certificate".into(),
+                ));
+            }
+            _ => {}
+        }
+        let foreign = web.names.iter().position(|name| !name.is_local());
+        if let (Some(index), None) = (foreign, &web.certificate) {
+            return Err(file.mistake_at(
+                &[Key("web"), Key("names"), Index(index)],
+                format!(
+                    "the box's own CA cannot vouch for {:?}, only for names under .local: use such a \
+                     name, or give [web] certificate and key for this one",
+                    web.names[index].as_str()
+                ),
+            ));
+        }
+        if web.https == web.plain && web.https.port() != 0 {
+            return Err(file.mistake_at(
+                &[Key("web"), Key("plain")],
+                "[web] https and plain are the same address and port: give each its own".into(),
+            ));
+        }
+        let mut seen = BTreeSet::new();
+        for (index, key) in self.tokens.key.iter().enumerate() {
+            if let Some(id) = &key.id
+                && !seen.insert(id)
+            {
+                return Err(file.mistake_at(
+                    &[Key("tokens"), Key("key"), Index(index), Key("id")],
+                    format!("another [[tokens.key]] has the id {id:?} as well: give each its own"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A relative path means the same wherever the daemon is started from.
+    fn start_paths_at(&mut self, folder: &Path) {
+        let paths = [&mut self.web.certificate, &mut self.web.key];
+        let paths = paths.into_iter().flatten();
+        let keys = self.tokens.key.iter_mut().map(|key| &mut key.file);
+        for path in paths.chain(keys).chain([&mut self.state.dir]) {
+            *path = folder.join(&path);
+        }
+    }
+}
+
+/// The machine's own name, without a domain.
+pub fn host_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .and_then(|name| name.split('.').next().map(str::to_string))
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "pttd".to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! One media thread: waits for packets, orders or a deadline, feeds the shard, carries out what it says.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::EventFd;
+use nix::sys::time::TimeSpec;
+use pttd_core::media::{Event, Shard};
+use tokio::sync::mpsc;
+
+use super::socket::Socket;
+use super::{Figures, Inbox, Queues, ToShard};
+
+/// Batches read from one socket before the others have their turn.
+const BATCHES: usize = 4;
+/// How soon an event the reactor had no room for is offered again.
+const AGAIN: Duration = Duration::from_millis(5);
+const FIGURES_EVERY: Duration = Duration::from_millis(500);
+
+pub(super) struct Thread {
+    shard: Shard,
+    sockets: Vec<Socket>,
+    queues: Queues,
+    wake: Arc<EventFd>,
+    others: Vec<Inbox>,
+    events: mpsc::Sender<Event>,
+    /// Bounded by the transports: each has at most a handful of events at a time.
+    untold: VecDeque<Event>,
+    figures: Arc<Figures>,
+    figures_due: Instant,
+}
+
+impl Thread {
+    pub fn new(
+        queues: Queues,
+        wake: Arc<EventFd>,
+        others: Vec<Inbox>,
+        events: mpsc::Sender<Event>,
+        figures: Arc<Figures>,
+    ) -> Thread {
+        Thread {
+            shard: Shard::new(),
+            sockets: Vec::new(),
+            queues,
+            wake,
+            others,
+            events,
+            untold: VecDeque::new(),
+            figures,
+            figures_due: Instant::now(),
+        }
+    }
+
+    /// Until the reactor is gone.
+    pub fn run(mut self) {
+        while !self.events.is_closed() {
+            match self.wait() {
+                Ok(readable) => {
+                    self.orders();
+                    self.packets(&readable);
+                    self.shard.handle_timeout(Instant::now());
+                    self.carry_out();
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a media thread cannot wait for packets, starting anew");
+                    std::process::exit(70);
+                }
+            }
+        }
+    }
+
+    /// Which sockets have something, once anything has happened.
+    fn wait(&self) -> nix::Result<Vec<usize>> {
+        let now = Instant::now();
+        let until = self.shard.poll_timeout().into_iter().chain([
+            self.figures_due,
+            now + if self.untold.is_empty() {
+                FIGURES_EVERY
+            } else {
+                AGAIN
+            },
+        ]);
+        let wait = until.min().map(|at| at.saturating_duration_since(now));
+        let mut fds = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        fds.extend(
+            self.sockets
+                .iter()
+                .map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)),
+        );
+        ppoll(&mut fds, wait.map(TimeSpec::from_duration), None)?;
+        let ready = |fd: &PollFd| fd.revents().is_some_and(|r| !r.is_empty());
+        if ready(&fds[0]) {
+            let _ = self.wake.read();
+        }
+        let readable = fds[1..].iter().enumerate().filter(|(_, fd)| ready(fd));
+        Ok(readable.map(|(n, _)| n).collect())
+    }
+
+    fn orders(&mut self) {
+        while let Ok(order) = self.queues.orders.try_recv() {
+            match order {
+                ToShard::Command(command) => self.shard.handle_command(command, Instant::now()),
+                ToShard::Bind(socket) => match Socket::new(socket) {
+                    Ok(socket) => self.sockets.push(socket),
+                    Err(error) => tracing::error!(%error, "a media socket is lost"),
+                },
+                ToShard::Unbind(address) => self.sockets.retain(|s| s.address() != address),
+            }
+        }
+        while let Ok(fan_out) = self.queues.fan_out.try_recv() {
+            self.shard.handle_fan_out(fan_out, Instant::now());
+        }
+        self.send();
+    }
+
+    fn packets(&mut self, readable: &[usize]) {
+        for n in readable {
+            for _ in 0..BATCHES {
+                let Some(socket) = self.sockets.get_mut(*n) else {
+                    break;
+                };
+                let (to, shard) = (socket.address(), &mut self.shard);
+                let now = Instant::now();
+                let full =
+                    socket.receive(|from, bytes| shard.handle_datagram(from, to, bytes, now));
+                self.fan_out();
+                self.send();
+                if !full {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        self.fan_out();
+        self.send();
+        while let Some(event) = self.shard.poll_event() {
+            self.untold.push_back(event);
+        }
+        while let Some(event) = self.untold.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+                self.untold.push_front(event);
+                break;
+            }
+        }
+        let now = Instant::now();
+        if now >= self.figures_due {
+            self.figures.note(self.shard.counters());
+            self.figures_due = now + FIGURES_EVERY;
+        }
+    }
+
+    fn fan_out(&mut self) {
+        let mut any = false;
+        while let Some(fan_out) = self.shard.poll_fan_out() {
+            any = true;
+            for other in &self.others {
+                if other.fan_out.try_send(fan_out.clone()).is_err() {
+                    self.figures.fan_out_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        if any {
+            self.others.iter().for_each(Inbox::wake);
+        }
+    }
+
+    fn send(&mut self) {
+        let transmits: Vec<_> = self.shard.poll_transmit().collect();
+        let mut rest = &transmits[..];
+        while let Some(first) = rest.first() {
+            // Nearly always one stretch: all listeners of a LAN are reached from the same address.
+            let same = rest.iter().take_while(|t| t.source == first.source).count();
+            let (stretch, later) = rest.split_at(same);
+            rest = later;
+            let sent = match self
+                .sockets
+                .iter_mut()
+                .find(|s| s.address() == first.source)
+            {
+                Some(socket) => socket.send(stretch),
+                None => 0,
+            };
+            let not_sent = (stretch.len() - sent) as u64;
+            self.figures.sent.fetch_add(sent as u64, Ordering::Relaxed);
+            self.figures.not_sent.fetch_add(not_sent, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The one task that owns every decision: it feeds the core's `Edge` and carries out what it says.
+//!
+//! It sees messages and events, never packets, and waits for nothing but the next of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use pttd_core::authority::Roster;
+use pttd_core::edge::{ConnectionId, Edge, Input, Output, Settings};
+use pttd_core::ids::TransportId;
+use pttd_core::media::{Certificate, Event, Offer, Transport};
+use pttd_core::wire::signal::Reply;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::media::Media;
+
+/// Messages waiting to be decided. A client whose message finds no room waits, and with it its WebSocket.
+const INPUTS: usize = 1024;
+/// Two states and an end for each transport; a shard that finds no room offers its event again.
+const EVENTS: usize = 4096;
+/// Messages waiting for one client. The largest burst is a full channel coming and going at once.
+const OUTBOX: usize = 2048;
+/// How long clients have to read their goodbye when the daemon stops.
+const GOODBYES: Duration = Duration::from_secs(1);
+const FOLLOW_ADDRESSES: Duration = Duration::from_secs(10);
+const TELL_FIGURES: Duration = Duration::from_secs(1);
+
+/// What a WebSocket's task is given to send.
+pub enum ToClient {
+    Reply(Box<Reply>),
+    Close,
+}
+
+enum Message {
+    Open {
+        connection: ConnectionId,
+        outbox: mpsc::Sender<ToClient>,
+    },
+    Edge(Input),
+    Roster {
+        roster: Arc<Roster>,
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// Where others reach the reactor.
+#[derive(Clone)]
+pub struct Inbox(mpsc::Sender<Message>);
+
+impl Inbox {
+    /// A new WebSocket: what it is to send comes out of the queue.
+    pub async fn open(&self, connection: ConnectionId) -> mpsc::Receiver<ToClient> {
+        let (outbox, queue) = mpsc::channel(OUTBOX);
+        self.give(Message::Open { connection, outbox }).await;
+        queue
+    }
+
+    pub async fn tell(&self, input: Input) {
+        self.give(Message::Edge(input)).await;
+    }
+
+    /// Returns when everyone who is no longer allowed has been cut.
+    pub async fn replace_roster(&self, roster: Arc<Roster>) {
+        let (done, decided) = oneshot::channel();
+        self.give(Message::Roster { roster, done }).await;
+        // An error says that the reactor stops, and with it everyone.
+        let _ = decided.await;
+    }
+
+    async fn give(&self, message: Message) {
+        // An error says the same.
+        let _ = self.0.send(message).await;
+    }
+}
+
+pub struct Reactor {
+    edge: Edge,
+    media: Media,
+    certificate: Arc<Certificate>,
+    clients: HashMap<ConnectionId, mpsc::Sender<ToClient>>,
+    inputs: mpsc::Receiver<Message>,
+    events: mpsc::Receiver<Event>,
+    inbox: Inbox,
+    health: Health,
+}
+
+impl Reactor {
+    pub fn new(
+        settings: Settings,
+        media: &crate::config::Media,
+        roster: Arc<Roster>,
+        certificate: Certificate,
+        health: Health,
+    ) -> Result<Reactor> {
+        let (inbox, inputs) = mpsc::channel(INPUTS);
+        let (events_in, events) = mpsc::channel(EVENTS);
+        Ok(Reactor {
+            edge: Edge::new(settings, roster, Instant::now()),
+            media: Media::start(media, &events_in).context("starting media")?,
+            certificate: Arc::new(certificate),
+            clients: HashMap::new(),
+            inputs,
+            events,
+            inbox: Inbox(inbox),
+            health,
+        })
+    }
+
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
+    }
+
+    pub fn media(&self) -> &Media {
+        &self.media
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
+        let mut follow = tokio::time::interval(FOLLOW_ADDRESSES);
+        let mut figures = tokio::time::interval(TELL_FIGURES);
+        follow.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let deadline = self.edge.poll_timeout().map(tokio::time::Instant::from_std);
+            let due = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Every branch is cancel-safe: a queue's `recv` and the timers lose nothing when dropped.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = due => self.edge.handle_timeout(Instant::now()),
+                Some(event) = self.events.recv() => self.event(event),
+                Some(message) = self.inputs.recv() => self.message(message),
+                _ = figures.tick() => self.tell_figures(),
+                _ = follow.tick() => {
+                    let followed = self.media.follow_addresses();
+                    self.health.tell("media", followed);
+                }
+            }
+            self.carry_out();
+        }
+        self.say_goodbye().await;
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message) {
+        let now = Instant::now();
+        match message {
+            Message::Open { connection, outbox } => {
+                self.clients.insert(connection, outbox);
+            }
+            Message::Edge(input) => {
+                if let Input::Closed { connection, .. } = &input {
+                    self.clients.remove(connection);
+                }
+                self.edge.handle(input, now);
+            }
+            Message::Roster { roster, done } => {
+                self.edge.handle(Input::Roster(roster), now);
+                self.carry_out();
+                // Whoever asked may have gone away.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Event::Closed { transport, .. } = event {
+            self.media.forget(transport);
+        }
+        self.edge.handle(Input::Media(event), Instant::now());
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.edge.poll_output() {
+            match output {
+                Output::Send { connection, reply } => {
+                    self.send(connection, ToClient::Reply(reply));
+                }
+                Output::Close { connection } => self.send(connection, ToClient::Close),
+                Output::Build { transport, sdp } => self.build(transport, sdp),
+                Output::Forget(transport) => self.media.forget(transport),
+                Output::Media(command) => self.media.order(command),
+            }
+        }
+    }
+
+    fn send(&mut self, connection: ConnectionId, message: ToClient) {
+        let Some(client) = self.clients.get(&connection) else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = client.try_send(message) {
+            tracing::warn!(connection = connection.0, "a client does not read, dropped");
+            metrics::counter!("pttd_clients_too_slow_total").increment(1);
+            // Without its queue the WebSocket's task ends.
+            self.clients.remove(&connection);
+            let clean = false;
+            self.edge
+                .handle(Input::Closed { connection, clean }, Instant::now());
+        }
+    }
+
+    /// Answers an offer on another thread: it is a tenth of a millisecond of cryptography.
+    fn build(&mut self, transport: TransportId, sdp: String) {
+        let candidates = self.media.settle(transport);
+        let certificate = self.certificate.clone();
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let mut random = [0; 32];
+            let built = match getrandom::fill(&mut random) {
+                Ok(()) => Transport::accept(
+                    Offer {
+                        transport,
+                        sdp,
+                        certificate,
+                        candidates,
+                        random,
+                    },
+                    Instant::now(),
+                ),
+                Err(error) => Err(pttd_core::media::OfferError::Sdp(error.to_string())),
+            };
+            let built = built.map(|(transport, answer)| (Box::new(transport), answer));
+            inbox.tell(Input::Built { transport, built }).await;
+        });
+    }
+
+    fn tell_figures(&self) {
+        self.media.tell_figures();
+        metrics::gauge!("pttd_sessions").set(self.edge.sessions() as f64);
+        metrics::gauge!("pttd_talks").set(self.edge.talks() as f64);
+        metrics::gauge!("pttd_websockets").set(self.clients.len() as f64);
+    }
+
+    /// Everyone is told, and given a moment to read it.
+    async fn say_goodbye(mut self) {
+        self.edge.handle(Input::Shutdown, Instant::now());
+        self.carry_out();
+        let last = tokio::time::Instant::now() + GOODBYES;
+        while !self.clients.is_empty() {
+            match tokio::time::timeout_at(last, self.inputs.recv()).await {
+                Ok(Some(message)) => self.message(message),
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+}

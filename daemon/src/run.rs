@@ -1,0 +1,374 @@
+//! `pttd run`: puts the parts together, says when they are ready, and takes them down in order.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::routing::get;
+use axum_server::Handle;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use pttd_core::authority::Roster;
+use pttd_core::edge;
+use pttd_core::media::Certificate;
+use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
+use sd_notify::NotifyState;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Control, RosterChanged};
+use crate::config::Settings;
+use crate::health::Health;
+use crate::invite::{Guest, Inviter, Who};
+use crate::origins::Origins;
+use crate::pki::{self, Certificates};
+use crate::reactor::{self, Reactor};
+use crate::sign_in::SignIn;
+use crate::signaling::{self, Signaling};
+use crate::store::Store;
+use crate::tokens::Tokens;
+use crate::web::{self, Web};
+use crate::{listen, show, utc};
+
+/// Names and addresses of the machine come and go.
+const REFRESH_EVERY: Duration = Duration::from_secs(15);
+/// For answers that are under way when the daemon is stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+pub struct Options {
+    pub settings: Settings,
+    /// What an empty store starts with.
+    pub roster: Roster,
+    pub ready_file: Option<PathBuf>,
+    pub invite_everyone: bool,
+}
+
+pub async fn run(options: Options) -> Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let settings = Arc::new(options.settings);
+    let state = settings.state.dir.clone();
+    let tokens = Tokens::load(&settings.tokens)?;
+    let store = {
+        let (settings, roster) = (settings.clone(), options.roster);
+        tokio::task::spawn_blocking(move || open_store(&settings, roster)).await??
+    };
+    let certificates = {
+        let (settings, store) = (settings.clone(), store.clone());
+        let open = move || Certificates::open(store, &settings);
+        Arc::new(tokio::task::spawn_blocking(open).await??)
+    };
+    let media_certificate = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || pki::media_certificate(&store)).await??
+    };
+    tracing::debug!(
+        bytes = media_certificate.certificate.len(),
+        "the media certificate is there"
+    );
+    let sign_in = {
+        let store = store.clone();
+        let open = move || SignIn::new(store, tokens);
+        Arc::new(tokio::task::spawn_blocking(open).await??)
+    };
+    let metrics = PrometheusBuilder::new()
+        .install_recorder()
+        .context("starting the figures")?;
+    metrics::gauge!("pttd_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+    let health = Health::default();
+
+    let https = listen::bind(settings.web.https, "HTTPS")?;
+    let plain = listen::bind(settings.web.plain, "the landing page")?;
+    let origins = Origins::new(&settings, https.local_addr()?, plain.local_addr()?);
+    let fingerprint = certificates.ca().map(|ca| ca.fingerprint());
+    let (changed, changes) = mpsc::channel(8);
+    let inviter = Inviter {
+        store: store.clone(),
+        origins: origins.clone(),
+        box_name: settings.box_name(),
+        fingerprint: fingerprint.clone(),
+    };
+    let control = Arc::new(Control::new(inviter, changed));
+    let control_socket = admin::listen(&state)?;
+    let certificate = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || pki::media_certificate(&store)).await??
+    };
+    let reactor = Reactor::new(
+        edge_settings(&settings),
+        &settings.media,
+        store.roster(),
+        Certificate {
+            certificate: certificate.certificate,
+            private_key: certificate.private_key,
+        },
+        health.clone(),
+    )?;
+    let ports = reactor.media().ports();
+    let inbox = reactor.inbox();
+    let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
+    let web = Arc::new(Web {
+        box_name: settings.box_name(),
+        sign_in,
+        certificates: certificates.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+        origins: origins.clone(),
+    });
+
+    let mut parts = JoinSet::new();
+    parts.spawn(reactor.run(stop.clone()));
+    parts.spawn(take_roster_changes(changes, inbox, stop.clone()));
+    let ws = get(signaling::upgrade).with_state(signaling);
+    let page = web::router(web.clone()).route("/ws", ws);
+    let handles = [Handle::new(), Handle::new()];
+    let tls = certificates.tls()?;
+    let https_app = web::https(web.clone(), page.clone());
+    parts.spawn(listen::https(https, tls, https_app, handles[0].clone()));
+    parts.spawn(listen::plain(
+        plain,
+        web::plain(web, page),
+        handles[1].clone(),
+    ));
+    parts.spawn(serve_control(control_socket, control.clone(), stop.clone()));
+    parts.spawn(refresh(
+        certificates.clone(),
+        store,
+        metrics,
+        health,
+        stop.clone(),
+    ));
+    parts.spawn(feed_watchdog(stop.clone()));
+
+    if let Some(path) = &options.ready_file {
+        let ready = json!({
+            "https": for_clients(origins.https),
+            "plain": for_clients(origins.plain),
+            "media": ports,
+            "fingerprint_ca": fingerprint,
+            "spki": certificates.spki()?,
+        });
+        write_ready(path, &ready)?;
+    }
+    tracing::info!(
+        https = origins.for_links(),
+        plain = origins.landing(),
+        "pttd is ready"
+    );
+    notify(NotifyState::Ready);
+    if options.invite_everyone {
+        invite_everyone(&control).await?;
+    }
+
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        Some(ended) = parts.join_next() => ended.context("a part of pttd panicked").flatten(),
+    };
+    notify(NotifyState::Stopping);
+    tracing::info!("stopping");
+    stop.cancel();
+    for handle in &handles {
+        handle.graceful_shutdown(Some(LAST_ANSWERS));
+    }
+    // A client of the control socket that never finishes its request must not keep the box up.
+    let goodbyes = async {
+        while let Some(part) = parts.join_next().await {
+            part.context("a part of pttd panicked").flatten()?;
+        }
+        anyhow::Ok(())
+    };
+    if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS * 2, goodbyes).await {
+        ended?;
+    }
+    std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
+    ended
+}
+
+/// Opens the store, and gives it the roster where it has none yet.
+pub fn open_store(settings: &Settings, roster: Roster) -> Result<Arc<Store>> {
+    let store = Store::open(&settings.state.dir)?;
+    if !store.has_roster()? {
+        let (users, channels) = (roster.users.len(), roster.channels.len());
+        store.change(|empty| {
+            *empty = roster;
+            Ok(((), Vec::new()))
+        })?;
+        tracing::info!(users, channels, "took the roster in");
+    }
+    Ok(Arc::new(store))
+}
+
+/// The first SIGTERM or SIGINT asks everyone to finish; the second does not ask.
+fn stop_on_signals(stop: CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                tracing::warn!("asked to stop twice: leaving at once");
+                std::process::exit(1);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn edge_settings(settings: &Settings) -> edge::Settings {
+    edge::Settings {
+        gateway: settings.box_name(),
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        ice_servers: Vec::new(),
+        limits: Limits {
+            message_bytes: signaling::MAX_MESSAGE,
+            sdp_bytes: MAX_SDP,
+            m_lines: MAX_M_LINES,
+            candidates: MAX_CANDIDATES,
+            channels: 10,
+        },
+        dispatch_channels: 50,
+    }
+}
+
+async fn take_roster_changes(
+    mut changes: mpsc::Receiver<RosterChanged>,
+    reactor: reactor::Inbox,
+    stop: CancellationToken,
+) -> Result<()> {
+    while let Some(Some(change)) = stop.run_until_cancelled(changes.recv()).await {
+        tracing::debug!(users = change.roster.users.len(), "the roster changed");
+        reactor.replace_roster(change.roster).await;
+        // Whoever asked may have gone away.
+        let _ = change.done.send(());
+    }
+    Ok(())
+}
+
+async fn serve_control(
+    listener: tokio::net::UnixListener,
+    control: Arc<Control>,
+    stop: CancellationToken,
+) -> Result<()> {
+    axum::serve(listener, admin::router(control))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("serving the control socket")
+}
+
+/// Keeps the certificate to the names and addresses of the machine, the figures from growing, and an eye on
+/// the disk.
+async fn refresh(
+    certificates: Arc<Certificates>,
+    store: Arc<Store>,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<()> {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(REFRESH_EVERY))
+        .await
+        .is_some()
+    {
+        metrics.run_upkeep();
+        let (certificates, store) = (certificates.clone(), store.clone());
+        let checked = tokio::task::spawn_blocking(move || store.check()).await;
+        health.tell(
+            "memory",
+            checked.context("looking at it panicked").flatten(),
+        );
+        let refreshed = tokio::task::spawn_blocking(move || certificates.refresh()).await;
+        health.tell(
+            "certificate",
+            refreshed.context("renewing it panicked").flatten(),
+        );
+    }
+    Ok(())
+}
+
+/// Tells systemd that the daemon lives, where it wants to be told.
+async fn feed_watchdog(stop: CancellationToken) -> Result<()> {
+    let mut microseconds = 0;
+    if !sd_notify::watchdog_enabled(false, &mut microseconds) {
+        stop.cancelled().await;
+        return Ok(());
+    }
+    let mut every = tokio::time::interval(Duration::from_micros(microseconds) / 3);
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
+        notify(NotifyState::Watchdog);
+    }
+    Ok(())
+}
+
+fn notify(state: NotifyState) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}
+
+/// A listener's address as a client on this machine writes it.
+fn for_clients(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip([127, 0, 0, 1].into());
+    }
+    address.to_string()
+}
+
+/// Appears whole, when everything listens.
+fn write_ready(path: &Path, ready: &serde_json::Value) -> Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .open(&unfinished)?;
+        std::io::Write::write_all(&mut file, ready.to_string().as_bytes())?;
+        std::fs::rename(&unfinished, path)
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
+
+/// A link for each person on the roster, for a first look.
+async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
+    let everyone: Vec<Guest> = control
+        .inviter
+        .store
+        .roster()
+        .users
+        .keys()
+        .map(|id| Guest {
+            line: None,
+            who: Who::User(id.clone()),
+            channels: Vec::new(),
+            role: None,
+            emergency: false,
+            hours: 24,
+            devices: 5,
+        })
+        .collect();
+    let control = control.clone();
+    tokio::task::spawn_blocking(move || -> Result<()> {
+        let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        let colours = std::io::stdout().is_terminal();
+        for card in &cards.cards {
+            println!("{}", show::card(card, colours)?);
+        }
+        println!(
+            "{}",
+            show::first_look(&cards, &control.inviter.origins.on_this_machine())
+        );
+        Ok(())
+    })
+    .await?
+}

@@ -1,0 +1,284 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+
+use pttd_core::authority::{Channel, FloorSettings, Membership, User};
+use pttd_core::ids::{ChannelId, UserId};
+use pttd_core::wire::signal::Role;
+use tempfile::TempDir;
+
+use super::*;
+
+const NOON: u64 = 1_800_000_000;
+
+fn open(dir: &TempDir) -> Store {
+    Store::open(dir.path()).unwrap()
+}
+
+fn anna() -> Roster {
+    let ops = ChannelId::from("ops");
+    let channel = Channel {
+        name: "Operations".into(),
+        floor: FloorSettings::default(),
+    };
+    let user = User {
+        name: "Anna".into(),
+        role: Role::User,
+        emergency: false,
+        channels: [(ops.clone(), Membership::Talk)].into(),
+    };
+    Roster {
+        channels: [(ops, channel)].into(),
+        users: [(UserId::from("anna"), user)].into(),
+    }
+}
+
+fn invitation(devices_left: u32) -> Invitation {
+    Invitation {
+        user: UserId::from("anna"),
+        devices_left,
+        ends: NOON + 3_600,
+        revoked: false,
+    }
+}
+
+/// A store with Anna on its roster, and an invitation of hers.
+fn invite(store: &Store, secret: &str, devices_left: u32) {
+    store
+        .change(|roster| {
+            *roster = anna();
+            Ok(((), vec![(hash(secret), invitation(devices_left))]))
+        })
+        .unwrap();
+}
+
+fn refusal(outcome: Result<Device, RedeemError>) -> SignInError {
+    match outcome {
+        Err(RedeemError::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_was_written_is_there_after_opening_again() {
+    let dir = TempDir::new().unwrap();
+    let key = StoredKey {
+        certificate: vec![1],
+        private_key: vec![2],
+    };
+    let secret = {
+        let store = open(&dir);
+        assert!(!store.has_roster().unwrap());
+        invite(&store, "i", 2);
+        store.redeem("i", "phone", NOON).unwrap();
+        store.put_key("leaf", &key).unwrap();
+        store.box_secret().unwrap()
+    };
+    let store = open(&dir);
+    assert!(store.has_roster().unwrap());
+    assert_eq!(*store.roster(), anna());
+    assert_eq!(store.box_secret().unwrap(), secret);
+    assert_eq!(store.key("leaf").unwrap(), Some(key));
+    assert_eq!(store.key("ca").unwrap(), None);
+    assert_eq!(
+        store.device("phone").unwrap().unwrap().user.as_str(),
+        "anna"
+    );
+    store.redeem("i", "tablet", NOON).unwrap();
+    let used_up = refusal(store.redeem("i", "laptop", NOON));
+    assert_eq!(used_up, SignInError::UsedUp);
+    assert_eq!(store.device("laptop").unwrap(), None);
+}
+
+#[test]
+fn a_refused_change_leaves_nothing_behind() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    invite(&store, "i", 1);
+    let refused = store.change(|roster| -> Result<((), _)> {
+        roster.users.clear();
+        bail!("no")
+    });
+    assert!(refused.is_err());
+    let unfit = store.change(|roster| {
+        roster.channels.clear();
+        Ok(((), vec![(hash("j"), invitation(1))]))
+    });
+    assert!(unfit.is_err(), "anna belongs to a channel that is gone");
+    assert_eq!(*store.roster(), anna());
+    let unknown = refusal(store.redeem("j", "phone", NOON));
+    assert_eq!(unknown, SignInError::UnknownInvitation);
+}
+
+#[test]
+fn of_many_phones_after_the_last_places_just_as_many_get_in() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    invite(&store, "i", 3);
+    let start = Barrier::new(8);
+    let admitted: Vec<String> = std::thread::scope(|scope| {
+        let phones: Vec<_> = (0..8)
+            .map(|n| {
+                let (store, start) = (&store, &start);
+                scope.spawn(move || {
+                    let phone = format!("phone {n}");
+                    start.wait();
+                    store.redeem("i", &phone, NOON).ok().map(|_| phone)
+                })
+            })
+            .collect();
+        phones
+            .into_iter()
+            .filter_map(|phone| phone.join().unwrap())
+            .collect()
+    });
+    assert_eq!(admitted.len(), 3);
+    for n in 0..8 {
+        let phone = format!("phone {n}");
+        let known = store.device(&phone).unwrap().is_some();
+        assert_eq!(known, admitted.contains(&phone));
+    }
+}
+
+#[test]
+fn a_withdrawn_invitation_lets_nobody_in_and_leaves_who_is() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    invite(&store, "i", 2);
+    store.redeem("i", "phone", NOON).unwrap();
+    let whose = store.withdraw_invitation(&hash("i")).unwrap();
+    assert_eq!(whose, Some(UserId::from("anna")));
+    assert_eq!(store.withdraw_invitation(&hash("j")).unwrap(), None);
+    let refused = refusal(store.redeem("i", "tablet", NOON));
+    assert_eq!(refused, SignInError::Withdrawn);
+    assert!(!store.device("phone").unwrap().unwrap().revoked);
+}
+
+#[test]
+fn a_user_who_is_locked_out_loses_links_and_devices_and_nobody_else_does() {
+    let dir = TempDir::new().unwrap();
+    let anna = UserId::from("anna");
+    {
+        let store = open(&dir);
+        invite(&store, "i", 2);
+        store.redeem("i", "phone", NOON).unwrap();
+        let ben = Device {
+            user: UserId::from("ben"),
+            since: NOON,
+            revoked: false,
+        };
+        store.put_device("bens", &ben).unwrap();
+        assert_eq!(store.withdraw_invitations_of(&anna).unwrap(), 1);
+        assert_eq!(store.lock_out_devices_of(&anna).unwrap(), 1);
+    }
+    let store = open(&dir);
+    assert!(store.device("phone").unwrap().unwrap().revoked);
+    assert!(!store.device("bens").unwrap().unwrap().revoked);
+    assert_eq!(
+        refusal(store.redeem("i", "tablet", NOON)),
+        SignInError::Withdrawn
+    );
+    assert_eq!(
+        store.lock_out_devices_of(&anna).unwrap(),
+        0,
+        "they are already"
+    );
+}
+
+#[test]
+fn a_second_process_is_told_that_the_folder_is_in_use() {
+    let dir = TempDir::new().unwrap();
+    let _first = open(&dir);
+    let said = Store::open(dir.path()).unwrap_err().to_string();
+    assert!(
+        said.starts_with("another pttd uses the state folder"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_damaged_state_is_told_and_no_new_box_is_made_of_it() {
+    let dir = TempDir::new().unwrap();
+    invite(&open(&dir), "i", 1);
+    let db = dir.path().join("db/db");
+    let whole = std::fs::read(&db).unwrap();
+    for broken in [Vec::new(), vec![0xff; whole.len()], whole[..40].to_vec()] {
+        std::fs::write(&db, broken).unwrap();
+        let said = format!("{:#}", Store::open(dir.path()).unwrap_err());
+        assert!(
+            said.contains("is damaged: put a copy of the folder back"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_start_that_was_cut_off_while_sled_wrote_a_snapshot_costs_nothing() {
+    let dir = TempDir::new().unwrap();
+    invite(&open(&dir), "i", 1);
+    invite(&open(&dir), "j", 1);
+    std::fs::write(dir.path().join("db/snap.7FFFFFFFFFFFFFFF.generating"), "").unwrap();
+    let store = open(&dir);
+    assert!(store.redeem("i", "phone", NOON).is_ok());
+    assert!(store.redeem("j", "tablet", NOON).is_ok());
+}
+
+#[test]
+fn a_newer_state_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    {
+        let store = open(&dir);
+        store.identity.insert("format", "9").unwrap();
+        store.commit().unwrap();
+    }
+    let said = Store::open(dir.path()).unwrap_err().to_string();
+    assert!(said.contains("a newer pttd"), "{said}");
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let dir = TempDir::new().unwrap();
+    let mut acknowledged = Vec::new();
+    for kill_after in [1, 2, 40, 70] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "store::tests::writer_to_be_killed",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env("PTTD_TEST_STATE", dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let devices = lines
+            .map_while(Result::ok)
+            .filter_map(|line| Some(line.split_once("acknowledged ")?.1.to_string()));
+        acknowledged.extend(devices.take(kill_after));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = open(&dir);
+        for device in &acknowledged {
+            assert!(store.device(device).unwrap().is_some(), "{device} is lost");
+        }
+    }
+    assert_eq!(acknowledged.len(), 113);
+}
+
+#[test]
+#[ignore = "the child process of what_was_acknowledged_survives_kill_9"]
+fn writer_to_be_killed() {
+    let state = std::env::var("PTTD_TEST_STATE").unwrap();
+    let store = Store::open(Path::new(&state)).unwrap();
+    let anna = Device {
+        user: UserId::from("anna"),
+        since: NOON,
+        revoked: false,
+    };
+    for n in 0..100_000 {
+        let device = format!("{}-{n}", std::process::id());
+        store.put_device(&device, &anna).unwrap();
+        println!("acknowledged {device}");
+    }
+}

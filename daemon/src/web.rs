@@ -1,0 +1,397 @@
+//! What the box answers over HTTP: the talk page, sign-in, health and figures on the HTTPS port; on the
+//! plain port the landing page, or for a browser on the box itself the same as on HTTPS.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST,
+    IF_NONE_MATCH,
+};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use pttd_core::authority::SignInError;
+use pttd_core::wire::signal::Role;
+use qrcode::QrCode;
+use qrcode::render::svg;
+use rust_embed::RustEmbed;
+use serde::Deserialize;
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::health::Health;
+use crate::origins::Origins;
+use crate::pki::Certificates;
+use crate::sign_in::{Admitted, Refused, SignIn};
+
+const MAX_BODY: usize = 4 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// The page needs nothing but the box; `https:` lets the landing page ask `/here` of the other origin.
+const POLICY: &str = "default-src 'self'; connect-src 'self' https: ws: wss:; img-src 'self' data:; \
+    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(RustEmbed)]
+#[folder = "web/"]
+struct Files;
+
+/// What the handlers know.
+pub struct Web {
+    pub box_name: String,
+    pub sign_in: Arc<SignIn>,
+    pub certificates: Arc<Certificates>,
+    pub health: Health,
+    pub metrics: PrometheusHandle,
+    pub origins: Origins,
+}
+
+/// The routes of the talk page. Signaling is added to them before they are served with `https` and `plain`.
+pub fn router(web: Arc<Web>) -> Router {
+    Router::new()
+        .route("/api/v1/sign-in", post(sign_in))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .route("/here", get(here))
+        .fallback(get(|uri: Uri, headers: HeaderMap| async move {
+            file(uri.path(), &headers)
+        }))
+        .with_state(web)
+}
+
+/// What the HTTPS port answers.
+pub fn https(web: Arc<Web>, page: Router) -> Router {
+    page.layer(middleware::from_fn_with_state(web, known_host))
+        .layer(middleware::map_response(with_policy))
+}
+
+/// What the plain port answers.
+pub fn plain(web: Arc<Web>, page: Router) -> Router {
+    Router::new()
+        .route("/landing.json", get(landing))
+        .route("/ca.crt", get(ca_crt))
+        .route("/ca.mobileconfig", get(ca_mobileconfig))
+        .route("/qr.svg", get(qr))
+        .route("/healthz", get(healthz))
+        .route("/here", get(here))
+        .fallback(get(landing_file))
+        .with_state(web)
+        .layer(middleware::from_fn_with_state(page, first_look))
+        .layer(middleware::map_response(with_policy))
+}
+
+/// A browser on the box itself gets the talk page without a certificate: `http://localhost` may use a
+/// microphone. By the name it asked for, too: a foreign site whose name leads to 127.0.0.1 is not meant.
+async fn first_look(
+    State(page): State<Router>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let host = host(&request);
+    let local = matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match local && peer.ip().to_canonical().is_loopback() {
+        true => page.oneshot(request).await.into_response(),
+        false => next.run(request).await,
+    }
+}
+
+/// A site that has its own name lead to the box must not talk to it in a visitor's browser: only names the
+/// certificate vouches for are ours. An address cannot be forged that way.
+async fn known_host(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let Some(host) = host(&request) else {
+        return (StatusCode::BAD_REQUEST, "the request names no host\n").into_response();
+    };
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if is_address || web.certificates.vouches_for(&host) {
+        return next.run(request).await;
+    }
+    let text = format!("this box is not {host}: open {}\n", web.origins.by_name());
+    (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+}
+
+/// The name or address the browser asked for, without the port, in lower case.
+fn host(request: &Request) -> Option<String> {
+    let from_header = || {
+        let text = request.headers().get(HOST)?.to_str().ok()?;
+        text.parse::<Authority>().ok()
+    };
+    let authority = request.uri().authority().cloned().or_else(from_header)?;
+    Some(authority.host().to_ascii_lowercase())
+}
+
+async fn with_policy(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-security-policy", POLICY),
+        (
+            "permissions-policy",
+            "microphone=(self), camera=(), geolocation=()",
+        ),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An embedded file. Browsers ask each time, and are told when theirs is still the one: after an update of
+/// the box no old page talks to a new daemon.
+fn file(path: &str, headers: &HeaderMap) -> Response {
+    let path = match path.strip_prefix('/').unwrap_or(path) {
+        "" => "index.html",
+        path => path,
+    };
+    let Some(file) = Files::get(path) else {
+        return (StatusCode::NOT_FOUND, "there is no such page on this box\n").into_response();
+    };
+    let hash = file.metadata.sha256_hash();
+    let tag: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{tag}\"");
+    let caching = [(CACHE_CONTROL, "no-cache".to_string()), (ETAG, tag.clone())];
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|known| known.to_str().ok());
+    if known.is_some_and(|known| known.contains(&tag)) {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    }
+    let kind = file.metadata.mimetype();
+    let kind = match kind.starts_with("text/") {
+        true => format!("{kind}; charset=utf-8"),
+        false => kind.to_string(),
+    };
+    (caching, [(CONTENT_TYPE, kind)], file.data).into_response()
+}
+
+#[derive(Deserialize)]
+struct SignInRequest {
+    invitation: String,
+}
+
+async fn sign_in(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY)).await;
+    let asked = match body {
+        Ok(Ok(body)) => serde_json::from_slice::<SignInRequest>(&body).ok(),
+        _ => None,
+    };
+    let Some(asked) = asked else {
+        let message = "The page sent something this box does not understand. Reload it.";
+        return refusal(StatusCode::BAD_REQUEST, "bad_request", message);
+    };
+    let admitted = {
+        let web = web.clone();
+        tokio::task::spawn_blocking(move || {
+            web.sign_in.with_invitation(&asked.invitation, peer.ip())
+        })
+        .await
+    };
+    let outcome = match &admitted {
+        Ok(Ok(_)) => "admitted",
+        _ => "refused",
+    };
+    metrics::counter!("pttd_sign_ins_total", "outcome" => outcome).increment(1);
+    match admitted {
+        Ok(Ok(admitted)) => {
+            tracing::info!(user = %admitted.user, from = %peer.ip(), "signed in with an invitation");
+            Json(signed_in(&admitted)).into_response()
+        }
+        Ok(Err(refused)) => {
+            tracing::info!(from = %peer.ip(), why = %refused, "sign-in refused");
+            refused_response(&refused)
+        }
+        Err(panic) => {
+            tracing::error!(%panic, "sign-in failed");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL)
+        }
+    }
+}
+
+fn signed_in(admitted: &Admitted) -> serde_json::Value {
+    let entry = admitted.entry();
+    json!({
+        "device": admitted.device,
+        "user": {
+            "userId": admitted.user,
+            "name": entry.map(|user| user.name.as_str()),
+            "role": entry.map(|user| user.role),
+        },
+    })
+}
+
+const INTERNAL: &str =
+    "The box cannot let anybody in right now. Tell its operator, then try again.";
+
+fn refused_response(refused: &Refused) -> Response {
+    let (status, code, message) = match refused {
+        Refused::SignIn(refused) => {
+            let (code, message) = match refused {
+                SignInError::UnknownInvitation => (
+                    "unknown_invitation",
+                    "This box does not know the invitation. Ask for a new one.",
+                ),
+                SignInError::Ended => ("ended", "This invitation has ended. Ask for a new one."),
+                SignInError::UsedUp => (
+                    "used_up",
+                    "This invitation was already used on another device. Ask for a new one.",
+                ),
+                SignInError::Withdrawn => (
+                    "withdrawn",
+                    "This invitation was withdrawn. Ask for a new one.",
+                ),
+                SignInError::NotOnRoster => (
+                    "not_on_roster",
+                    "You are no longer on this box's list. Ask its operator.",
+                ),
+                SignInError::UnknownDevice | SignInError::LockedOut => (
+                    "unknown_device",
+                    "This device may not come in any more. Ask for a new invitation.",
+                ),
+            };
+            (StatusCode::FORBIDDEN, code, message)
+        }
+        Refused::Token(_) => (
+            StatusCode::FORBIDDEN,
+            "bad_token",
+            "This box does not accept the token. Sign in anew where it came from.",
+        ),
+        Refused::TooManyTries => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_tries",
+            "Too many wrong tries. Wait a minute, then try again.",
+        ),
+        Refused::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "internal", INTERNAL),
+    };
+    refusal(status, code, message)
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    (status, Json(json!({ "error": code, "message": message }))).into_response()
+}
+
+async fn healthz(State(web): State<Arc<Web>>) -> Response {
+    let problems = web.health.problems();
+    match problems.is_empty() {
+        true => Json(json!({ "status": "ok" })).into_response(),
+        false => {
+            let body = Json(json!({ "status": "wrong", "problems": problems }));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+/// The figures tell who is here and when they talk: for the box itself, and for admins.
+async fn metrics(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let from = peer.ip().to_canonical();
+    let allowed = from.is_loopback() || {
+        let bearer = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .map(str::to_string);
+        match bearer {
+            Some(bearer) => is_admin(web.clone(), bearer, from).await,
+            None => false,
+        }
+    };
+    if !allowed {
+        let text = "for the box itself, or with an admin's credential as a bearer token\n";
+        return (StatusCode::UNAUTHORIZED, text).into_response();
+    }
+    let text = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (text, web.metrics.render()).into_response()
+}
+
+async fn is_admin(web: Arc<Web>, bearer: String, from: IpAddr) -> bool {
+    let admitted =
+        tokio::task::spawn_blocking(move || web.sign_in.with_bearer(&bearer, from)).await;
+    matches!(admitted, Ok(Ok(admitted)) if admitted.entry().is_some_and(|user| user.role == Role::Admin))
+}
+
+/// Asked by pages of the other origin: whoever hears this can reach the box, and trusts it where it was HTTPS.
+async fn here() -> Response {
+    (StatusCode::NO_CONTENT, [(ACCESS_CONTROL_ALLOW_ORIGIN, "*")]).into_response()
+}
+
+async fn landing_file(uri: Uri, headers: HeaderMap) -> Response {
+    match uri.path() {
+        "/" => file("landing.html", &headers),
+        path if path.starts_with("/landing/") => file(path, &headers),
+        _ => Redirect::temporary("/").into_response(),
+    }
+}
+
+async fn landing(State(web): State<Arc<Web>>) -> Response {
+    Json(json!({
+        "box": web.box_name,
+        "https": web.origins.by_name(),
+        "addresses": web.origins.by_address(),
+        "fingerprint": web.certificates.ca().map(|ca| ca.fingerprint()),
+    }))
+    .into_response()
+}
+
+const OWN_CERTIFICATE: &str =
+    "this box has a certificate of its own: nothing needs to be installed\n";
+
+async fn ca_crt(State(web): State<Arc<Web>>) -> Response {
+    match web.certificates.ca() {
+        Some(ca) => {
+            let kind = [(CONTENT_TYPE, "application/x-x509-ca-cert")];
+            (kind, ca.der().to_vec()).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, OWN_CERTIFICATE).into_response(),
+    }
+}
+
+async fn ca_mobileconfig(State(web): State<Arc<Web>>) -> Response {
+    match web.certificates.ca() {
+        Some(ca) => {
+            let kind = [(CONTENT_TYPE, "application/x-apple-aspen-config")];
+            (kind, ca.mobileconfig(&web.box_name)).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, OWN_CERTIFICATE).into_response(),
+    }
+}
+
+/// A QR code of the address this page was asked under, for the next phone.
+async fn qr(request: Request) -> Response {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    match qr_svg(&format!("http://{authority}/")) {
+        Ok(svg) => ([(CONTENT_TYPE, "image/svg+xml")], svg).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+pub fn qr_svg(text: &str) -> Result<String, qrcode::types::QrError> {
+    let code = QrCode::new(text)?;
+    Ok(code.render::<svg::Color>().min_dimensions(220, 220).build())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Chromium with a person's voice for a microphone, and an ear on what it plays.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::microphone::{VOICES, Voice, recording};
+
+/// Listens to a track: every 40 ms how loud it is and which person's tone fills it, if one does.
+const EAR: &str = include_str!("ear.js");
+
+/// How long a page may take for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The right to run browsers. Two tests with browsers at a time are too much for two cores, and a starved
+/// browser is a test that fails now and then.
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] Flock<std::fs::File>);
+
+pub async fn turn() -> Turn {
+    tokio::task::spawn_blocking(|| {
+        let path = std::env::temp_dir().join("pttd-tests-browsers.lock");
+        let file = std::fs::File::create(&path).expect("creating the browsers' lock");
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map(Turn)
+            .map_err(|(_, e)| e)
+            .expect("waiting for a turn")
+    })
+    .await
+    .expect("waiting for a turn")
+}
+
+pub struct Browser {
+    pub page: Client,
+    pub voice: Voice,
+    driver: Child,
+    /// Kept open: a driver that cannot speak ends.
+    _said: BufReader<ChildStdout>,
+    _dir: TempDir,
+}
+
+impl Turn {
+    /// A browser with an empty profile that trusts the key with this hash, and no other of its own making.
+    pub async fn browser(&self, voice: Voice, spki: Option<&str>) -> Result<Browser> {
+        let dir = tempfile::tempdir()?;
+        let microphone = recording(voice, dir.path())?;
+        let (driver, said, port) = start_driver()?;
+        let mut args: Vec<String> = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            "--autoplay-policy=no-user-gesture-required",
+            "--allow-loopback-in-peer-connection",
+            // The browser ends with its driver, however that ends.
+            "--remote-debugging-pipe",
+        ]
+        .map(String::from)
+        .into();
+        args.push(format!(
+            "--use-file-for-fake-audio-capture={}",
+            microphone.display()
+        ));
+        args.push(format!(
+            "--user-data-dir={}",
+            dir.path().join("profile").display()
+        ));
+        args.extend(spki.map(|hash| format!("--ignore-certificate-errors-spki-list={hash}")));
+        let capabilities = json!({
+            "goog:chromeOptions": { "args": args },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else {
+            bail!("capabilities are an object")
+        };
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .context("starting chromium")?;
+        Ok(Browser {
+            page,
+            voice,
+            driver,
+            _said: said,
+            _dir: dir,
+        })
+    }
+}
+
+fn start_driver() -> Result<(Child, BufReader<ChildStdout>, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting chromedriver; `make test` installs it")?;
+    let mut said = BufReader::new(driver.stdout.take().context("chromedriver's output")?);
+    let mut line = String::new();
+    while said.read_line(&mut line)? > 0 {
+        if let Some((_, port)) = line.split_once("started successfully on port ") {
+            let port = port.trim().trim_end_matches('.').parse()?;
+            return Ok((driver, said, port));
+        }
+        line.clear();
+    }
+    bail!("chromedriver ended before it had a port")
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Not SIGKILL: asked, it takes its browser along.
+        let _ = kill(Pid::from_raw(self.driver.id() as i32), Signal::SIGTERM);
+        let _ = self.driver.wait();
+    }
+}
+
+impl Browser {
+    pub async fn js(&self, script: &str) -> Result<Value> {
+        self.page
+            .execute(script, vec![])
+            .await
+            .with_context(|| format!("running {script}"))
+    }
+
+    /// Waits in the page until the expression is true.
+    pub async fn until(&self, expression: &str) -> Result<()> {
+        self.within(PATIENCE, expression).await
+    }
+
+    /// The page itself watches, so that nothing short is missed between two questions.
+    pub async fn within(&self, deadline: Duration, expression: &str) -> Result<()> {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             const end = performance.now() + {};
+             (function look() {{
+                 let seen; try {{ seen = Boolean({expression}) }} catch (e) {{ seen = false }}
+                 if (seen) done('yes');
+                 else if (performance.now() > end) done('no');
+                 else setTimeout(look, 10);
+             }})()",
+            deadline.as_millis()
+        );
+        match self.page.execute_async(&script, vec![]).await?.as_str() {
+            Some("yes") => Ok(()),
+            _ => Err(anyhow!(
+                "{}: not within {deadline:?}: {expression}",
+                self.voice.user
+            )),
+        }
+    }
+
+    /// Puts an ear on the track that this expression gives.
+    pub async fn listen(&self, track: &str) -> Result<()> {
+        let tones: serde_json::Map<String, Value> = VOICES
+            .iter()
+            .map(|v| (v.user.to_string(), v.tone.into()))
+            .collect();
+        let script = format!(
+            "{EAR}; window.ear = listen({track}, {})",
+            Value::Object(tones)
+        );
+        self.js(&script).await.map(drop)
+    }
+
+    /// Hears this person's tone, and hears it for several bursts.
+    pub async fn hears(&self, voice: Voice) -> Result<()> {
+        self.js("ear.forget()").await?;
+        self.until(&format!("ear.heard({:?}) >= 15", voice.user))
+            .await
+            .with_context(|| format!("{} should hear {}", self.voice.user, voice.user))
+    }
+
+    /// It falls silent, and stays so for a second.
+    pub async fn falls_silent(&self) -> Result<()> {
+        self.until("ear.silence() >= 1000")
+            .await
+            .with_context(|| format!("{} should hear nothing", self.voice.user))
+    }
+}

@@ -1,0 +1,424 @@
+//! A device with signaling and sound: it can join, press, talk and hear.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use pttd_core::ids::{ChannelId, TransmissionId};
+use pttd_core::wire::signal::{ClientMessage, Level, ServerMessage};
+use str0m::rtp::RtpPacket;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::client::{Client, PATIENCE};
+use crate::endpoint::{Endpoint, FRAME, Word, World, elapsed};
+use crate::site::Site;
+
+/// A packet as it came to a listener.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub at: Duration,
+    pub ssrc: u32,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub marker: bool,
+    /// What it says; none where it is no word of ours.
+    pub word: Option<Word>,
+}
+
+pub struct Phone {
+    pub signal: Client,
+    /// Says who talks in what it sends.
+    pub tag: u32,
+    transports: BTreeMap<ChannelId, Transport>,
+}
+
+/// One peer connection: this device on one channel.
+pub struct Transport {
+    orders: mpsc::UnboundedSender<Order>,
+    state: watch::Receiver<State>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    pub local: SocketAddr,
+    /// Where the box listens, as its answer says.
+    pub remote: SocketAddr,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    connected: bool,
+    heard: usize,
+    /// Words sent by now.
+    said: u32,
+    over: Option<String>,
+}
+
+enum Order {
+    Answer(String),
+    /// One packet in 20 ms, from now on or no more.
+    Talk(bool),
+    /// From now on through another socket, as when a NAT's port moves.
+    Move(UdpSocket),
+}
+
+impl Site {
+    pub async fn phone(&self, user: &str) -> Result<Phone> {
+        Ok(Phone::of(self.client(user).await?))
+    }
+
+    /// A phone that has joined, with its sound connected.
+    pub async fn phone_on(&self, user: &str, channel: &str) -> Result<Phone> {
+        let mut phone = self.phone(user).await?;
+        phone.join(channel).await?;
+        Ok(phone)
+    }
+}
+
+impl Deref for Phone {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.signal
+    }
+}
+
+impl DerefMut for Phone {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.signal
+    }
+}
+
+impl Phone {
+    pub fn of(signal: Client) -> Phone {
+        let tag = match &signal.welcome {
+            ServerMessage::Welcome { session_id, .. } => session_id.0 as u32,
+            _ => 0,
+        };
+        Phone {
+            signal,
+            tag,
+            transports: BTreeMap::new(),
+        }
+    }
+
+    /// JOIN, then the offer, until the sound is connected: the JOINED.
+    pub async fn join(&mut self, channel: &str) -> Result<ServerMessage> {
+        let channel_id = ChannelId::from(channel);
+        let joined = self
+            .ask(ClientMessage::Join {
+                channel_id: channel_id.clone(),
+                muted: false,
+            })
+            .await?;
+        ensure!(
+            matches!(joined, ServerMessage::Joined { .. }),
+            "{} joining {channel}: {joined:?}",
+            self.user
+        );
+        self.connect(channel).await?;
+        Ok(joined)
+    }
+
+    /// Offers a new transport for a joined channel and waits until it is connected.
+    pub async fn connect(&mut self, channel: &str) -> Result<()> {
+        let mut transport = self.offer(channel).await?;
+        transport
+            .until("connected", |state| state.connected)
+            .await?;
+        self.transports.insert(channel.into(), transport);
+        Ok(())
+    }
+
+    async fn offer(&mut self, channel: &str) -> Result<Transport> {
+        let channel_id = ChannelId::from(channel);
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        let local = socket.local_addr()?;
+        let (endpoint, sdp) = Endpoint::new(local, Instant::now())?;
+        let answered = self
+            .ask(ClientMessage::WebrtcOffer { channel_id, sdp })
+            .await?;
+        let ServerMessage::WebrtcAnswer { sdp, .. } = answered else {
+            bail!("{} offering: {answered:?}", self.user)
+        };
+        let remote = candidate(&sdp)?;
+        let (orders, taken) = mpsc::unbounded_channel();
+        let (told, state) = watch::channel(State::default());
+        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
+        tokio::spawn(live(
+            endpoint,
+            socket,
+            self.tag,
+            taken,
+            told,
+            Arc::clone(&heard),
+        ));
+        let transport = Transport {
+            orders,
+            state,
+            heard,
+            local,
+            remote,
+        };
+        transport.order(Order::Answer(sdp))?;
+        Ok(transport)
+    }
+
+    pub fn on(&mut self, channel: &str) -> Result<&mut Transport> {
+        let id = ChannelId::from(channel);
+        self.transports
+            .get_mut(&id)
+            .with_context(|| format!("no transport on {channel}"))
+    }
+
+    /// Asks for the floor: whatever the box answers.
+    pub async fn start(&mut self, channel: &str, level: Level) -> Result<ServerMessage> {
+        self.ask(ClientMessage::Start {
+            channel_id: channel.into(),
+            level,
+        })
+        .await
+    }
+
+    /// Asks for the floor, gets it and talks.
+    pub async fn press(&mut self, channel: &str) -> Result<TransmissionId> {
+        self.press_at(channel, Level::Normal).await
+    }
+
+    pub async fn press_at(&mut self, channel: &str, level: Level) -> Result<TransmissionId> {
+        match self.start(channel, level).await? {
+            ServerMessage::StartSuccess {
+                transmission_id, ..
+            } => {
+                self.on(channel)?.talk()?;
+                Ok(transmission_id)
+            }
+            other => bail!("{} pressing on {channel}: {other:?}", self.user),
+        }
+    }
+
+    /// Falls silent and lets go.
+    pub async fn release(&mut self, channel: &str) -> Result<ServerMessage> {
+        self.on(channel)?.hush()?;
+        self.ask(ClientMessage::Stop {
+            channel_id: channel.into(),
+        })
+        .await
+    }
+
+    /// Signaling vanishes, sound goes on: what is left of a phone whose TCP was lost.
+    pub fn lose_signal(self) -> BTreeMap<ChannelId, Transport> {
+        self.signal.vanish();
+        self.transports
+    }
+
+    /// The same phone with its signaling back.
+    pub fn regained(signal: Client, tag: u32, transports: BTreeMap<ChannelId, Transport>) -> Phone {
+        Phone {
+            signal,
+            tag,
+            transports,
+        }
+    }
+}
+
+impl Transport {
+    fn order(&self, order: Order) -> Result<()> {
+        self.orders
+            .send(order)
+            .map_err(|_gone| anyhow!("this transport is over: {:?}", self.state.borrow().over))
+    }
+
+    /// One packet in 20 ms, whether it has the floor or not.
+    pub fn talk(&self) -> Result<()> {
+        self.order(Order::Talk(true))
+    }
+
+    pub fn hush(&self) -> Result<()> {
+        self.order(Order::Talk(false))
+    }
+
+    /// Goes on from another address, without knowing it: where that is.
+    pub async fn roam(&mut self) -> Result<SocketAddr> {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        self.local = socket.local_addr()?;
+        self.order(Order::Move(socket))?;
+        Ok(self.local)
+    }
+
+    /// Everything heard until now.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().expect("what was heard").clone()
+    }
+
+    pub fn heard_of(&self, talker: u32) -> Vec<Heard> {
+        let mut heard = self.heard();
+        heard.retain(|h| h.word.is_some_and(|w| w.talker == talker));
+        heard
+    }
+
+    /// Words said until now.
+    pub fn said(&self) -> u32 {
+        self.state.borrow().said
+    }
+
+    /// Waits until so many more words of this talker have been heard.
+    pub async fn hears(&mut self, talker: u32, words: usize) -> Result<()> {
+        let wanted = self.heard_of(talker).len() + words;
+        let heard = Arc::clone(&self.heard);
+        self.until(&format!("{words} words of talker {talker}"), move |_| {
+            let heard = heard.lock().expect("what was heard");
+            heard
+                .iter()
+                .filter(|h| h.word.is_some_and(|w| w.talker == talker))
+                .count()
+                >= wanted
+        })
+        .await
+    }
+
+    /// Waits until so many more words have been said.
+    pub async fn says(&mut self, words: u32) -> Result<()> {
+        let wanted = self.said() + words;
+        self.until(&format!("{words} words said"), move |state| {
+            state.said >= wanted
+        })
+        .await
+    }
+
+    /// Waits until this end notices that the box is gone.
+    pub async fn ends(&mut self) -> Result<()> {
+        self.state
+            .wait_for(|state| state.over.is_some())
+            .await
+            .map(drop)
+            .context("waiting for the end")
+    }
+
+    async fn until(&mut self, what: &str, mut is: impl FnMut(&State) -> bool) -> Result<()> {
+        let found = tokio::time::timeout(
+            PATIENCE,
+            self.state
+                .wait_for(|state| is(state) || state.over.is_some()),
+        )
+        .await;
+        match found {
+            Ok(Ok(state)) => match &state.over {
+                Some(why) => bail!("waiting for {what}: the transport ended: {why}"),
+                None => Ok(()),
+            },
+            Ok(Err(_)) => bail!("waiting for {what}: the transport is gone"),
+            Err(_) => bail!("not within {PATIENCE:?}: {what}"),
+        }
+    }
+}
+
+/// The box's address, from the first candidate of its answer.
+fn candidate(sdp: &str) -> Result<SocketAddr> {
+    let line = sdp
+        .lines()
+        .find_map(|line| line.strip_prefix("a=candidate:"));
+    let line = line.with_context(|| format!("the answer has a candidate: {sdp}"))?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        [_, _, _, _, address, port, ..] => Ok(SocketAddr::new(address.parse()?, port.parse()?)),
+        _ => bail!("an odd candidate: {line}"),
+    }
+}
+
+struct Ears<'a> {
+    socket: &'a UdpSocket,
+    heard: &'a Mutex<Vec<Heard>>,
+}
+
+impl World for Ears<'_> {
+    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        // Lost like any other datagram where the socket is full or the box is gone.
+        let _ = self.socket.try_send_to(datagram, to);
+    }
+
+    fn heard(&mut self, packet: RtpPacket) {
+        self.heard.lock().expect("what was heard").push(Heard {
+            at: elapsed(packet.timestamp),
+            ssrc: *packet.header.ssrc,
+            sequence: packet.header.sequence_number,
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            word: Word::decode(&packet.payload),
+        });
+    }
+}
+
+async fn live(
+    mut endpoint: Endpoint,
+    mut socket: UdpSocket,
+    tag: u32,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    told: watch::Sender<State>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+) {
+    let mut buffer = vec![0; 2048];
+    let mut talking = false;
+    let mut number = 0;
+    let mut frames = interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    elapsed(Instant::now());
+    let why = loop {
+        let polled = endpoint.poll(
+            Instant::now(),
+            &mut Ears {
+                socket: &socket,
+                heard: &heard,
+            },
+        );
+        let until = match polled {
+            Ok(until) => until,
+            Err(e) => break format!("{e:#}"),
+        };
+        let state = State {
+            connected: endpoint.connected(),
+            heard: heard.lock().expect("what was heard").len(),
+            said: number,
+            over: None,
+        };
+        told.send_if_modified(|before| {
+            let changed = (before.connected, before.heard, before.said)
+                != (state.connected, state.heard, state.said);
+            *before = state;
+            changed
+        });
+        let done = tokio::select! {
+            received = socket.recv_from(&mut buffer) => match received {
+                Ok((n, from)) => endpoint.receive(from, &buffer[..n], Instant::now()),
+                // ICMP of a box that is gone: ICE will notice.
+                Err(_) => Ok(()),
+            },
+            () = tokio::time::sleep_until(until.into()) => Ok(()),
+            _ = frames.tick(), if talking => {
+                let now = Instant::now();
+                let word = Word { talker: tag, number, sent: elapsed(now) };
+                number += 1;
+                endpoint.speak(word, now)
+            }
+            order = orders.recv() => match order {
+                Some(Order::Answer(sdp)) => endpoint.answer(&sdp),
+                Some(Order::Talk(on)) => {
+                    talking = on;
+                    frames.reset_immediately();
+                    Ok(())
+                }
+                Some(Order::Move(other)) => {
+                    socket = other;
+                    Ok(())
+                }
+                None => break String::from("nobody holds it"),
+            },
+        };
+        if let Err(e) = done {
+            break format!("{e:#}");
+        }
+    };
+    told.send_modify(|state| state.over = Some(why));
+}

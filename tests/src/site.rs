@@ -1,0 +1,312 @@
+//! A box of its own for each test: the real daemon, on loopback, with ports and state of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// How long the box may take to come up, or to go down when asked.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What `--ready-file` tells.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Ready {
+    pub https: SocketAddr,
+    pub plain: SocketAddr,
+    pub media: Vec<u16>,
+    /// For Chromium's `--ignore-certificate-errors-spki-list`.
+    pub spki: String,
+}
+
+/// What `pttd invite --json` tells.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Invitation {
+    pub user: String,
+    pub link: String,
+    pub secret: String,
+}
+
+pub struct Site {
+    pub ready: Ready,
+    dir: TempDir,
+    settings: String,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    expected_errors: Vec<&'static str>,
+}
+
+/// A box with the built-in roster: anna, ben and carla, who all talk on ops, security and stage.
+pub fn site() -> SiteBuilder {
+    SiteBuilder::default()
+}
+
+#[derive(Default)]
+pub struct SiteBuilder {
+    settings: String,
+    roster: Option<String>,
+    expected_errors: Vec<&'static str>,
+}
+
+impl SiteBuilder {
+    /// More of `pttd.toml`: after the ports and addresses, which are the site's.
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self
+    }
+
+    /// `roster.toml`, instead of the built-in one.
+    pub fn roster(mut self, toml: &str) -> Self {
+        self.roster = Some(toml.to_string());
+        self
+    }
+
+    /// A logged error fails a test, but for those with these words.
+    pub fn expect_error(mut self, words: &'static str) -> Self {
+        self.expected_errors.push(words);
+        self
+    }
+
+    pub async fn start(self) -> Result<Site> {
+        let dir = tempfile::tempdir()?;
+        if let Some(roster) = &self.roster {
+            std::fs::write(dir.path().join("roster.toml"), roster)?;
+        }
+        write_settings(dir.path(), 0, 0, 0, &self.settings)?;
+        let log = Arc::default();
+        let (child, ready) = spawn(dir.path(), &log).await?;
+        Ok(Site {
+            ready,
+            dir,
+            settings: self.settings,
+            child,
+            log,
+            expected_errors: self.expected_errors,
+        })
+    }
+}
+
+fn write_settings(dir: &Path, https: u16, plain: u16, media: u16, more: &str) -> Result<()> {
+    let settings = format!(
+        "web.https = \"127.0.0.1:{https}\"\n\
+         web.plain = \"127.0.0.1:{plain}\"\n\
+         media.port = {media}\n\
+         media.addresses = [\"127.0.0.1\"]\n\
+         {more}\n"
+    );
+    std::fs::write(dir.join("pttd.toml"), settings).context("writing pttd.toml")
+}
+
+/// The program under test: `PTTD_BIN`, or the one built beside these tests.
+pub fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PTTD_BIN") {
+        return Ok(path.into());
+    }
+    let here = std::env::current_exe()?;
+    let built = here
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join("pttd"))
+        .find(|path| path.is_file());
+    built.context("no pttd beside the tests: `cargo build --workspace --bins` first")
+}
+
+async fn spawn(dir: &Path, log: &Arc<Mutex<Vec<String>>>) -> Result<(Child, Ready)> {
+    let ready_file = dir.join("ready.json");
+    if ready_file.exists() {
+        std::fs::remove_file(&ready_file)?;
+    }
+    let mut child = Command::new(program()?)
+        .arg("run")
+        .arg("--config")
+        .arg(dir.join("pttd.toml"))
+        .arg("--state")
+        .arg(dir.join("state"))
+        .arg("--ready-file")
+        .arg(&ready_file)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting pttd")?;
+    keep(child.stdout.take().context("pttd's stdout")?, log);
+    keep(child.stderr.take().context("pttd's stderr")?, log);
+    let deadline = Instant::now() + PATIENCE;
+    // A file appears: asked for, because the box tells nobody but by making it.
+    while !ready_file.exists() {
+        if let Some(status) = child.try_wait()? {
+            bail!("pttd ended with {status}:\n{}", lines(log).join("\n"));
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            bail!(
+                "pttd is not ready after {PATIENCE:?}:\n{}",
+                lines(log).join("\n")
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ready =
+        serde_json::from_slice(&std::fs::read(&ready_file)?).context("reading the ready file")?;
+    Ok((child, ready))
+}
+
+fn keep(output: impl Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            log.lock().expect("the log").push(line);
+        }
+    });
+}
+
+fn lines(log: &Mutex<Vec<String>>) -> Vec<String> {
+    log.lock().expect("the log").clone()
+}
+
+impl Site {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Where a browser looks: by the name the certificate is for.
+    pub fn url(&self, path: &str) -> String {
+        format!("https://127.0.0.1:{}{path}", self.ready.https.port())
+    }
+
+    pub fn log(&self) -> Vec<String> {
+        lines(&self.log)
+    }
+
+    /// Waits for a line with all of these words.
+    pub async fn logs(&self, words: &[&str]) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self
+                .log()
+                .into_iter()
+                .find(|line| words.iter().all(|word| line.contains(word)));
+            if let Some(line) = found {
+                return Ok(line);
+            }
+            ensure!(Instant::now() < deadline, "nothing logged with {words:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Runs `pttd` with these words, the site's settings and its state, as a technician beside the box would.
+    pub fn pttd(&self, words: &[&str]) -> Result<Output> {
+        Command::new(program()?)
+            .args(words)
+            .arg("--config")
+            .arg(self.dir.path().join("pttd.toml"))
+            .arg("--state")
+            .arg(self.state_dir())
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("running pttd {words:?}"))
+    }
+
+    /// An invitation for someone on the roster.
+    pub fn invite(&self, user: &str) -> Result<Invitation> {
+        self.invite_with(&["--user", user])
+    }
+
+    pub fn invite_with(&self, words: &[&str]) -> Result<Invitation> {
+        let words: Vec<&str> = ["invite", "--json"].iter().chain(words).copied().collect();
+        let out = self.pttd(&words)?;
+        ensure!(
+            out.status.success(),
+            "pttd {words:?}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        serde_json::from_slice(&out.stdout).context("reading the invitation")
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.child.id() as i32), signal).context("sending a signal to pttd")
+    }
+
+    /// Waits for the daemon to end by itself.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "pttd is still there after {PATIENCE:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn kill9(&mut self) -> Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        self.ended().await.map(drop)
+    }
+
+    /// Asked to end, and started again under the same addresses.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        let status = self.ended().await?;
+        ensure!(status.success(), "pttd ended with {status} when asked to");
+        self.start_again().await
+    }
+
+    /// After it ended: the same state and the same addresses.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let Ready {
+            https,
+            plain,
+            media,
+            ..
+        } = &self.ready;
+        let media = media.first().copied().unwrap_or(0);
+        write_settings(
+            self.dir.path(),
+            https.port(),
+            plain.port(),
+            media,
+            &self.settings,
+        )?;
+        (self.child, self.ready) = spawn(self.dir.path(), &self.log).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = self.log();
+        for line in &log {
+            println!("pttd: {line}");
+        }
+        let bad = log.iter().find(|line| {
+            (line.contains(" ERROR ") || line.contains("panicked at"))
+                && !self
+                    .expected_errors
+                    .iter()
+                    .any(|words| line.contains(words))
+        });
+        if let Some(line) = bad
+            && !std::thread::panicking()
+        {
+            panic!("pttd logged an error: {line}");
+        }
+    }
+}
