@@ -5,18 +5,24 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
+use hyper::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::Url;
 
 use crate::microphone::{VOICES, Voice, recording};
 
 /// Listens to a track: every 40 ms how loud it is and which person's tone fills it, if one does.
 const EAR: &str = include_str!("ear.js");
+
+/// Runs before any script of a page: keeps what the browser complains about.
+const WATCH: &str = include_str!("watch.js");
 
 /// How long a page may take for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,9 +69,9 @@ impl Turn {
             "--disable-component-update",
             "--disable-sync",
             "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
             "--autoplay-policy=no-user-gesture-required",
             "--allow-loopback-in-peer-connection",
+            "--host-resolver-rules=MAP *.local 127.0.0.1",
             // The browser ends with its driver, however that ends.
             "--remote-debugging-pipe",
         ]
@@ -92,6 +98,12 @@ impl Turn {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .context("starting chromium")?;
+        let allowed = json!({ "permissions": ["audioCapture"] });
+        page.issue_cmd(Devtools("Browser.grantPermissions", allowed))
+            .await?;
+        let watch = json!({ "source": WATCH });
+        page.issue_cmd(Devtools("Page.addScriptToEvaluateOnNewDocument", watch))
+            .await?;
         Ok(Browser {
             page,
             voice,
@@ -118,6 +130,26 @@ fn start_driver() -> Result<(Child, BufReader<ChildStdout>, u16)> {
         line.clear();
     }
     bail!("chromedriver ended before it had a port")
+}
+
+/// A command of Chromium's own protocol, for what WebDriver does not know.
+#[derive(Debug)]
+struct Devtools(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (
+            Method::POST,
+            Some(json!({ "cmd": self.0, "params": self.1 }).to_string()),
+        )
+    }
 }
 
 impl Drop for Browser {
@@ -161,6 +193,19 @@ impl Browser {
                 self.voice.user
             )),
         }
+    }
+
+    /// A command of Chromium's own protocol.
+    pub async fn devtools(&self, command: &'static str, params: Value) -> Result<Value> {
+        self.page
+            .issue_cmd(Devtools(command, params))
+            .await
+            .context(command)
+    }
+
+    /// What went wrong in the page since it was loaded: errors nobody caught, and broken content policy.
+    pub async fn complaints(&self) -> Result<Value> {
+        self.js("return window.complaints").await
     }
 
     /// Puts an ear on the track that this expression gives.

@@ -4,16 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use pttd_core::wire::signal::{ClientMessage, Reply, Request, ServerMessage};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderName;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::site::Site;
@@ -57,6 +56,15 @@ impl Encoding {
     }
 }
 
+/// Why there is no WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("the box answered the upgrade with {0}")]
+    Status(u16),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
 /// A signed-in device.
 pub struct Client {
     pub user: String,
@@ -65,28 +73,39 @@ pub struct Client {
     /// The WELCOME.
     pub welcome: ServerMessage,
     encoding: Encoding,
-    sink: SplitSink<Socket, Message>,
+    outgoing: mpsc::UnboundedSender<Message>,
     incoming: mpsc::UnboundedReceiver<Result<Reply, String>>,
-    reader: AbortHandle,
     /// Came, and nobody asked for it yet.
     inbox: VecDeque<Reply>,
     last_id: u64,
 }
 
 impl Site {
-    /// Opens `/ws` with these headers: refused, or a socket nobody has said HELLO on.
-    pub async fn websocket(
-        &self,
-        headers: &[(&str, &str)],
-    ) -> Result<Result<Socket, tungstenite::Error>> {
-        let mut request =
-            format!("wss://127.0.0.1:{}/ws", self.ready.https.port()).into_client_request()?;
+    /// Opens `/ws` with these headers: a socket nobody has said HELLO on, and the subprotocol it was given.
+    pub async fn websocket(&self, headers: &[(&str, &str)]) -> Result<(Socket, String), Refused> {
+        let mut request = format!("wss://127.0.0.1:{}/ws", self.ready.https.port())
+            .into_client_request()
+            .context("the request for a WebSocket")?;
         for (name, value) in headers {
-            let name: tungstenite::http::HeaderName = name.parse()?;
-            request.headers_mut().insert(name, value.parse()?);
+            let name: HeaderName = name.parse().context("a header's name")?;
+            request
+                .headers_mut()
+                .insert(name, value.parse().context("a header's value")?);
         }
-        let opened = tokio_tungstenite::client_async(request, self.tls().await?).await;
-        Ok(opened.map(|(socket, _)| socket))
+        let (socket, answer) =
+            match tokio_tungstenite::client_async(request, self.tls().await?).await {
+                Ok(opened) => opened,
+                Err(tungstenite::Error::Http(answer)) => {
+                    return Err(Refused::Status(answer.status().as_u16()));
+                }
+                Err(e) => return Err(Refused::Other(e.into())),
+            };
+        let protocol = answer.headers().get("sec-websocket-protocol");
+        let protocol = protocol
+            .and_then(|p| p.to_str().ok())
+            .unwrap_or_default()
+            .to_string();
+        Ok((socket, protocol))
     }
 
     /// POSTs the invitation as the page does: the device credential.
@@ -126,7 +145,8 @@ impl Site {
     ) -> Result<Client> {
         let socket = self
             .websocket(&[("sec-websocket-protocol", encoding.protocol())])
-            .await??;
+            .await?
+            .0;
         let hello = ClientMessage::Hello {
             token: None,
             device: Some(device.to_string()),
@@ -144,17 +164,16 @@ impl Client {
         user: &str,
         hello: Option<ClientMessage>,
     ) -> Result<Client> {
-        let (sink, stream) = socket.split();
-        let (tell, incoming) = mpsc::unbounded_channel();
-        let reader = tokio::spawn(read(stream, encoding, tell)).abort_handle();
+        let (outgoing, to_send) = mpsc::unbounded_channel();
+        let (came, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(carry(socket, encoding, to_send, came));
         let mut client = Client {
             user: user.to_string(),
             device: String::new(),
             welcome: ServerMessage::Pong {},
             encoding,
-            sink,
+            outgoing,
             incoming,
-            reader,
             inbox: VecDeque::new(),
             last_id: 0,
         };
@@ -186,7 +205,7 @@ impl Client {
     /// Sends a message nobody has to answer.
     pub async fn tell(&mut self, message: ClientMessage) -> Result<()> {
         let message = self.encoding.write(&Request { id: None, message })?;
-        self.send(message).await
+        self.send(message)
     }
 
     /// Sends a request and waits for what answers it.
@@ -195,7 +214,7 @@ impl Client {
         let id = Some(self.last_id);
         let what = format!("an answer to {message:?}");
         let request = self.encoding.write(&Request { id, message })?;
-        self.send(request).await?;
+        self.send(request)?;
         self.take(&what, PATIENCE, |reply| {
             (reply.id == id).then(|| reply.message.clone())
         })
@@ -203,11 +222,9 @@ impl Client {
     }
 
     /// Sends whatever it is.
-    pub async fn send(&mut self, message: Message) -> Result<()> {
-        self.sink
-            .send(message)
-            .await
-            .with_context(|| format!("{} sending", self.user))
+    pub fn send(&mut self, message: Message) -> Result<()> {
+        let sent = self.outgoing.send(message);
+        sent.map_err(|_over| anyhow!("{} has no connection to send on", self.user))
     }
 
     /// Waits for the first message this finds something in. What else comes stays for later questions.
@@ -281,36 +298,46 @@ impl Client {
     }
 
     /// Goes without a word, as a phone in a lift does.
-    pub fn vanish(self) {
-        self.reader.abort();
-    }
+    pub fn vanish(self) {}
 
     /// Closes the WebSocket as a page does that is closed.
     pub async fn close(mut self) -> Result<()> {
-        self.sink.close().await.context("closing")
+        self.send(Message::Close(None))?;
+        self.closed().await.map(drop)
     }
 }
 
-async fn read(
-    mut stream: SplitStream<Socket>,
+/// Owns the socket, which is gone when the client is forgotten.
+async fn carry(
+    mut socket: Socket,
     encoding: Encoding,
-    tell: mpsc::UnboundedSender<Result<Reply, String>>,
+    mut to_send: mpsc::UnboundedReceiver<Message>,
+    came: mpsc::UnboundedSender<Result<Reply, String>>,
 ) {
-    loop {
-        let told = match stream.next().await {
-            Some(Ok(Message::Close(frame))) => Err(format!("{frame:?}")),
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                encoding.read(&message).map_err(|e| format!("{e:#}"))
+    let end = loop {
+        let next = tokio::select! {
+            message = to_send.recv() => {
+                let Some(message) = message else { return };
+                match socket.send(message).await {
+                    Ok(()) => continue,
+                    Err(e) => break e.to_string(),
+                }
             }
-            Some(Ok(_)) => continue,
-            Some(Err(e)) => Err(e.to_string()),
-            None => Err(String::from("the stream ended")),
+            next = socket.next() => next,
         };
-        let over = told.is_err();
-        if tell.send(told).is_err() || over {
+        let reply = match next {
+            Some(Ok(Message::Close(frame))) => break format!("{frame:?}"),
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => encoding.read(&message),
+            Some(Ok(_)) => continue,
+            Some(Err(e)) => break e.to_string(),
+            None => break String::from("the stream ended"),
+        };
+        let came = came.send(reply.map_err(|e| format!("{e:#}")));
+        if came.is_err() {
             return;
         }
-    }
+    };
+    let _ = came.send(Err(end));
 }
 
 /// `expect!(anna, ServerMessage::Queued { position, .. } => position)`: waits for a message of this form.

@@ -9,3 +9,4 @@ pub mod http;
 pub mod microphone;
 pub mod phone;
 pub mod site;
+pub mod talk_page;

@@ -47,7 +47,7 @@ pub struct Transport {
     pub remote: SocketAddr,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct State {
     connected: bool,
     heard: usize,
@@ -124,7 +124,12 @@ impl Phone {
 
     /// Offers a new transport for a joined channel and waits until it is connected.
     pub async fn connect(&mut self, channel: &str) -> Result<()> {
-        let mut transport = self.offer(channel).await?;
+        self.connect_through(channel, Vec::new()).await
+    }
+
+    /// The same, while somebody forges datagrams from this phone's own address: these, with each one it sends.
+    pub async fn connect_through(&mut self, channel: &str, forged: Vec<Vec<u8>>) -> Result<()> {
+        let mut transport = self.offer(channel, forged).await?;
         transport
             .until("connected", |state| state.connected)
             .await?;
@@ -132,7 +137,7 @@ impl Phone {
         Ok(())
     }
 
-    async fn offer(&mut self, channel: &str) -> Result<Transport> {
+    async fn offer(&mut self, channel: &str, forged: Vec<Vec<u8>>) -> Result<Transport> {
         let channel_id = ChannelId::from(channel);
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         let local = socket.local_addr()?;
@@ -147,14 +152,12 @@ impl Phone {
         let (orders, taken) = mpsc::unbounded_channel();
         let (told, state) = watch::channel(State::default());
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
-        tokio::spawn(live(
-            endpoint,
+        let line = Line {
             socket,
-            self.tag,
-            taken,
-            told,
-            Arc::clone(&heard),
-        ));
+            forged,
+            heard: Arc::clone(&heard),
+        };
+        tokio::spawn(live(endpoint, line, self.tag, taken, told));
         let transport = Transport {
             orders,
             state,
@@ -266,15 +269,37 @@ impl Transport {
 
     /// Waits until so many more words of this talker have been heard.
     pub async fn hears(&mut self, talker: u32, words: usize) -> Result<()> {
+        self.hears_within(PATIENCE, talker, words).await
+    }
+
+    pub async fn hears_within(
+        &mut self,
+        deadline: Duration,
+        talker: u32,
+        words: usize,
+    ) -> Result<()> {
         let wanted = self.heard_of(talker).len() + words;
         let heard = Arc::clone(&self.heard);
-        self.until(&format!("{words} words of talker {talker}"), move |_| {
-            let heard = heard.lock().expect("what was heard");
-            heard
-                .iter()
-                .filter(|h| h.word.is_some_and(|w| w.talker == talker))
-                .count()
-                >= wanted
+        self.within(
+            deadline,
+            &format!("{words} words of talker {talker}"),
+            move |_| {
+                let heard = heard.lock().expect("what was heard");
+                heard
+                    .iter()
+                    .filter(|h| h.word.is_some_and(|w| w.talker == talker))
+                    .count()
+                    >= wanted
+            },
+        )
+        .await
+    }
+
+    /// Waits until so many more packets have been heard, whatever they say.
+    pub async fn hears_sound(&mut self, packets: usize) -> Result<()> {
+        let wanted = self.state.borrow().heard + packets;
+        self.until(&format!("{packets} packets"), move |state| {
+            state.heard >= wanted
         })
         .await
     }
@@ -297,9 +322,18 @@ impl Transport {
             .context("waiting for the end")
     }
 
-    async fn until(&mut self, what: &str, mut is: impl FnMut(&State) -> bool) -> Result<()> {
+    async fn until(&mut self, what: &str, is: impl FnMut(&State) -> bool) -> Result<()> {
+        self.within(PATIENCE, what, is).await
+    }
+
+    async fn within(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        mut is: impl FnMut(&State) -> bool,
+    ) -> Result<()> {
         let found = tokio::time::timeout(
-            PATIENCE,
+            deadline,
             self.state
                 .wait_for(|state| is(state) || state.over.is_some()),
         )
@@ -310,7 +344,7 @@ impl Transport {
                 None => Ok(()),
             },
             Ok(Err(_)) => bail!("waiting for {what}: the transport is gone"),
-            Err(_) => bail!("not within {PATIENCE:?}: {what}"),
+            Err(_) => bail!("not within {deadline:?}: {what}"),
         }
     }
 }
@@ -328,15 +362,19 @@ fn candidate(sdp: &str) -> Result<SocketAddr> {
     }
 }
 
-struct Ears<'a> {
-    socket: &'a UdpSocket,
-    heard: &'a Mutex<Vec<Heard>>,
+struct Line {
+    socket: UdpSocket,
+    forged: Vec<Vec<u8>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
 }
 
-impl World for Ears<'_> {
+impl World for Line {
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
         // Lost like any other datagram where the socket is full or the box is gone.
         let _ = self.socket.try_send_to(datagram, to);
+        for forged in &self.forged {
+            let _ = self.socket.try_send_to(forged, to);
+        }
     }
 
     fn heard(&mut self, packet: RtpPacket) {
@@ -353,44 +391,32 @@ impl World for Ears<'_> {
 
 async fn live(
     mut endpoint: Endpoint,
-    mut socket: UdpSocket,
+    mut line: Line,
     tag: u32,
     mut orders: mpsc::UnboundedReceiver<Order>,
     told: watch::Sender<State>,
-    heard: Arc<Mutex<Vec<Heard>>>,
 ) {
     let mut buffer = vec![0; 2048];
     let mut talking = false;
-    let mut number = 0;
+    let mut said = 0;
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Burst);
     elapsed(Instant::now());
     let why = loop {
-        let polled = endpoint.poll(
-            Instant::now(),
-            &mut Ears {
-                socket: &socket,
-                heard: &heard,
-            },
-        );
-        let until = match polled {
+        let until = match endpoint.poll(Instant::now(), &mut line) {
             Ok(until) => until,
             Err(e) => break format!("{e:#}"),
         };
+        let heard = line.heard.lock().expect("what was heard").len();
         let state = State {
             connected: endpoint.connected(),
-            heard: heard.lock().expect("what was heard").len(),
-            said: number,
+            heard,
+            said,
             over: None,
         };
-        told.send_if_modified(|before| {
-            let changed = (before.connected, before.heard, before.said)
-                != (state.connected, state.heard, state.said);
-            *before = state;
-            changed
-        });
+        told.send_if_modified(|before| std::mem::replace(before, state.clone()) != state);
         let done = tokio::select! {
-            received = socket.recv_from(&mut buffer) => match received {
+            received = line.socket.recv_from(&mut buffer) => match received {
                 Ok((n, from)) => endpoint.receive(from, &buffer[..n], Instant::now()),
                 // ICMP of a box that is gone: ICE will notice.
                 Err(_) => Ok(()),
@@ -398,8 +424,8 @@ async fn live(
             () = tokio::time::sleep_until(until.into()) => Ok(()),
             _ = frames.tick(), if talking => {
                 let now = Instant::now();
-                let word = Word { talker: tag, number, sent: elapsed(now) };
-                number += 1;
+                let word = Word { talker: tag, number: said, sent: elapsed(now) };
+                said += 1;
                 endpoint.speak(word, now)
             }
             order = orders.recv() => match order {
@@ -409,8 +435,8 @@ async fn live(
                     frames.reset_immediately();
                     Ok(())
                 }
-                Some(Order::Move(other)) => {
-                    socket = other;
+                Some(Order::Move(socket)) => {
+                    line.socket = socket;
                     Ok(())
                 }
                 None => break String::from("nobody holds it"),

@@ -259,12 +259,12 @@ impl Site {
         self.ended().await.map(drop)
     }
 
-    /// Asked to end, and started again under the same addresses.
-    pub async fn restart(&mut self) -> Result<()> {
+    /// Asked to end, as systemd does.
+    pub async fn stop(&mut self) -> Result<()> {
         self.signal(Signal::SIGTERM)?;
         let status = self.ended().await?;
         ensure!(status.success(), "pttd ended with {status} when asked to");
-        self.start_again().await
+        Ok(())
     }
 
     /// After it ended: the same state and the same addresses.
