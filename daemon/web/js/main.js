@@ -38,7 +38,7 @@ import { words } from './words.js';
 const NOTICE_MS = 6000;
 const DRAW_EVERY_MS = 50;
 // A loss that is mended before anyone has read why needs no reason.
-const REASON_AFTER_MS = 1500;
+const REASON_AFTER_MS = 1000;
 const AWAY_WORTH_A_WORD_MS = 3000;
 // A restart that takes longer is a box that is down.
 const RESTART_WITHIN_MS = 20000;
