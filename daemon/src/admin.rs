@@ -13,13 +13,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use pttd_core::authority::Roster;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::invite::{Cards, Guest, Inviter, NotInvited};
+use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::utc;
+use crate::withdraw::{self, What, Withdrawn};
 
 /// A thousand people fit easily.
 const MAX_ORDER: usize = 1 << 20;
@@ -32,7 +36,64 @@ pub struct RosterChanged {
 
 pub struct Control {
     pub inviter: Inviter,
-    pub changed: mpsc::Sender<RosterChanged>,
+    changed: mpsc::Sender<RosterChanged>,
+    /// From a change on disk until it counts: two commands at once must not be told in the other order.
+    changing: Mutex<()>,
+}
+
+impl Control {
+    pub fn new(inviter: Inviter, changed: mpsc::Sender<RosterChanged>) -> Control {
+        Control {
+            inviter,
+            changed,
+            changing: Mutex::new(()),
+        }
+    }
+
+    async fn invite(self: Arc<Self>, guests: Vec<Guest>) -> Result<Cards> {
+        let _changing = self.changing.lock().await;
+        let control = self.clone();
+        let invite = move || control.inviter.invite(&guests, utc::now());
+        let (cards, roster) = tokio::task::spawn_blocking(invite).await??;
+        for card in &cards.cards {
+            tracing::info!(user = %card.user, devices = card.devices, ends = card.ends, "invited");
+        }
+        self.tell(roster).await?;
+        Ok(cards)
+    }
+
+    async fn withdraw(self: Arc<Self>, what: What) -> Result<Withdrawn> {
+        let _changing = self.changing.lock().await;
+        let control = self.clone();
+        let withdraw = move || withdraw::withdraw(&control.inviter.store, &what);
+        let withdrawn = tokio::task::spawn_blocking(withdraw).await??;
+        let Withdrawn {
+            user,
+            invitations,
+            devices,
+        } = &withdrawn;
+        tracing::info!(%user, invitations, devices, "withdrawn");
+        if *devices > 0 {
+            // Their sessions end as if they had been taken off the roster; none of their devices comes back.
+            let roster = self.inviter.store.roster();
+            let mut without = Roster::clone(&roster);
+            without.users.remove(user);
+            self.tell(Arc::new(without)).await?;
+            self.tell(roster).await?;
+        }
+        Ok(withdrawn)
+    }
+
+    /// Returns when the roster counts.
+    async fn tell(&self, roster: Arc<Roster>) -> Result<()> {
+        let (done, wait) = oneshot::channel();
+        let told = self.changed.send(RosterChanged { roster, done }).await;
+        told.map_err(|_stopped| {
+            anyhow!("pttd is stopping: the change is on disk and counts after a restart")
+        })?;
+        wait.await
+            .context("waiting for the changed roster to count")
+    }
 }
 
 pub fn socket(state: &Path) -> PathBuf {
@@ -61,42 +122,34 @@ pub fn listen(state: &Path) -> Result<UnixListener> {
 pub fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/invite", post(invite))
+        .route("/withdraw", post(withdraw))
         .layer(DefaultBodyLimit::max(MAX_ORDER))
         .with_state(control)
 }
 
 async fn invite(State(control): State<Arc<Control>>, Json(guests): Json<Vec<Guest>>) -> Response {
-    match invited(control, guests).await {
-        Ok(cards) => Json(cards).into_response(),
-        Err(error) => match error.downcast_ref::<NotInvited>() {
-            Some(not) => (StatusCode::UNPROCESSABLE_ENTITY, Json(not.clone())).into_response(),
+    answer(control.invite(guests).await)
+}
+
+async fn withdraw(State(control): State<Arc<Control>>, Json(what): Json<What>) -> Response {
+    answer(control.withdraw(what).await)
+}
+
+fn answer<T: Serialize>(outcome: Result<T>) -> Response {
+    match outcome {
+        Ok(done) => Json(done).into_response(),
+        Err(error) => match error.downcast_ref::<Refused>() {
+            Some(refused) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Json(refused.clone())).into_response()
+            }
             None => {
-                tracing::error!(error = format!("{error:#}"), "inviting failed");
-                let not = NotInvited {
-                    line: None,
-                    why: format!("{error:#}"),
-                };
-                (StatusCode::INTERNAL_SERVER_ERROR, Json(not)).into_response()
+                let why = format!("{error:#}");
+                tracing::error!(why, "a command failed");
+                let refused = Refused { line: None, why };
+                (StatusCode::INTERNAL_SERVER_ERROR, Json(refused)).into_response()
             }
         },
     }
-}
-
-async fn invited(control: Arc<Control>, guests: Vec<Guest>) -> Result<Cards> {
-    let changed = control.changed.clone();
-    let (cards, roster) =
-        tokio::task::spawn_blocking(move || control.inviter.invite(&guests, utc::now())).await??;
-    for card in &cards.cards {
-        tracing::info!(user = %card.user, devices = card.devices, ends = card.ends, "invited");
-    }
-    let (done, wait) = oneshot::channel();
-    let told = changed.send(RosterChanged { roster, done }).await;
-    told.map_err(|_stopped| {
-        anyhow!("pttd is stopping: the invitation is made, its roster counts after a restart")
-    })?;
-    wait.await
-        .context("waiting for the changed roster to count")?;
-    Ok(cards)
 }
 
 /// Whether a daemon listens there.
@@ -104,17 +157,19 @@ pub async fn connect(state: &Path) -> Option<UnixStream> {
     UnixStream::connect(socket(state)).await.ok()
 }
 
-/// Sends an order to the running daemon.
-pub async fn order(stream: UnixStream, guests: &[Guest]) -> Result<Cards> {
+/// Has the running daemon carry out an order.
+pub async fn ask<T: DeserializeOwned>(
+    stream: UnixStream,
+    path: &str,
+    order: &impl Serialize,
+) -> Result<T> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = hyper::Request::post("/invite")
+    let request = hyper::Request::post(path)
         .header("host", "pttd")
         .header("content-type", "application/json")
-        .body(Full::<hyper::body::Bytes>::from(serde_json::to_vec(
-            guests,
-        )?))?;
+        .body(Full::<Bytes>::from(serde_json::to_vec(order)?))?;
     let response = sender
         .send_request(request)
         .await
@@ -124,11 +179,60 @@ pub async fn order(stream: UnixStream, guests: &[Guest]) -> Result<Cards> {
     connection.abort();
     match ok {
         true => serde_json::from_slice(&body).context("reading the running pttd's answer"),
-        false => Err(match serde_json::from_slice::<NotInvited>(&body) {
-            Ok(not) => not.into(),
+        false => Err(match serde_json::from_slice::<Refused>(&body) {
+            Ok(refused) => refused.into(),
             Err(_) => anyhow!(
                 "the running pttd does not understand this command: is it of another version?"
             ),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pttd_core::authority::Invitation;
+    use pttd_core::ids::UserId;
+
+    use super::*;
+    use crate::config::Settings;
+    use crate::roster_file;
+    use crate::store::{Store, hash};
+
+    #[tokio::test]
+    async fn who_is_locked_out_is_off_the_roster_for_a_moment_so_that_their_sessions_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let anna = UserId::from("anna");
+        let invitation = Invitation {
+            user: anna.clone(),
+            devices_left: 1,
+            ends: utc::now() + 60,
+            revoked: false,
+        };
+        store
+            .change(|roster| {
+                *roster = roster_file::built_in().unwrap();
+                Ok(((), vec![(hash("i"), invitation)]))
+            })
+            .unwrap();
+        store.redeem("i", "phone", utc::now()).unwrap();
+        let inviter = Inviter::of_settings(store.clone(), &Settings::default()).unwrap();
+        let (changed, mut changes) = mpsc::channel::<RosterChanged>(1);
+        let reactor = tokio::spawn(async move {
+            let mut had_anna = Vec::new();
+            while let Some(change) = changes.recv().await {
+                had_anna.push(change.roster.users.contains_key(&UserId::from("anna")));
+                change.done.send(()).unwrap();
+            }
+            had_anna
+        });
+        let control = Arc::new(Control::new(inviter, changed));
+        let what = What::User(anna.clone());
+        let withdrawn = control.clone().withdraw(what.clone()).await.unwrap();
+        assert_eq!((withdrawn.invitations, withdrawn.devices), (1, 1));
+        let again = control.withdraw(what).await.unwrap();
+        assert_eq!((again.invitations, again.devices), (0, 0));
+        assert_eq!(reactor.await.unwrap(), [false, true]);
+        assert!(store.device("phone").unwrap().unwrap().revoked);
     }
 }

@@ -49,16 +49,16 @@ pub enum Who {
     Name(String),
 }
 
-/// Why nobody was invited, and on which line that stands.
+/// Why an order was not carried out, and the line of the list that is to blame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotInvited {
+pub struct Refused {
     pub line: Option<usize>,
     pub why: String,
 }
 
-impl std::error::Error for NotInvited {}
+impl std::error::Error for Refused {}
 
-impl fmt::Display for NotInvited {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)
     }
@@ -124,7 +124,7 @@ impl Inviter {
                 "these are {} people: invite {MAX_GUESTS} at a time",
                 guests.len()
             );
-            return Err(NotInvited { line: None, why }.into());
+            return Err(Refused { line: None, why }.into());
         }
         let (cards, roster) = self.store.change(|roster| {
             let mut cards = Vec::with_capacity(guests.len());
@@ -132,7 +132,7 @@ impl Inviter {
             let mut seen = BTreeMap::new();
             for guest in guests {
                 let line = guest.line;
-                let refuse = |why| NotInvited { line, why };
+                let refuse = |why| Refused { line, why };
                 let user = seat(roster, guest).map_err(refuse)?;
                 if let Some(before) = seen.insert(user.clone(), line) {
                     let where_ =

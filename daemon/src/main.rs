@@ -21,6 +21,7 @@ mod tokens;
 mod toml_file;
 mod utc;
 mod web;
+mod withdraw;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,9 @@ use pttd_core::wire::signal::Role;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
-use crate::invite::{Guest, Inviter, NotInvited, Who};
+use crate::invite::{Guest, Inviter, Refused, Who};
 use crate::toml_file::Mistake;
+use crate::withdraw::{What, Withdrawn};
 
 /// EX_USAGE of sysexits.h: what the operator wrote is wrong, and no restart makes it right.
 const BAD_SETTINGS: u8 = 64;
@@ -82,6 +84,16 @@ Examples:
 
 It works while pttd runs, and while it does not.")]
     Invite(Box<Invite>),
+    /// Take an invitation back, or lock a person's devices out.
+    #[command(after_help = "\
+Examples:
+  A link that went to the wrong person, before it is used:
+    pttd withdraw --link https://192.168.1.5/#i=UOvXWCAfaaEZ5AwWH3JrbA
+  A lost phone: end all of Anna's links and devices; then invite her anew:
+    pttd withdraw --user anna
+
+It works while pttd runs, and while it does not. Who holds a token can come in again with it.")]
+    Withdraw(Withdraw),
 }
 
 /// Where settings, state and the first roster are.
@@ -147,6 +159,18 @@ struct Invite {
     sheet: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct Withdraw {
+    #[command(flatten)]
+    files: Files,
+    /// Everything a person was given: their links end, their devices are sent away and stay out.
+    #[arg(long, value_name = "ID", required_unless_present = "link")]
+    user: Option<String>,
+    /// One link, or the secret at its end. Devices that came in with it stay in.
+    #[arg(long, conflicts_with = "user")]
+    link: Option<String>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum CliRole {
     User,
@@ -161,6 +185,7 @@ fn main() -> ExitCode {
         Command::Run(run) => start(run),
         Command::Check(files) => check(&files),
         Command::Invite(invite) => self::invite(*invite),
+        Command::Withdraw(withdraw) => self::withdraw(withdraw),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -221,7 +246,7 @@ fn invite(invite: Invite) -> Result<()> {
     let guests = invite.guests()?;
     let cards = runtime()?.block_on(async {
         match admin::connect(&settings.state.dir).await {
-            Some(daemon) => admin::order(daemon, &guests).await,
+            Some(daemon) => admin::ask(daemon, "/invite", &guests).await,
             None => {
                 let store = run::open_store(&settings, roster)?;
                 let inviter = Inviter::of_settings(store, &settings)?;
@@ -229,23 +254,31 @@ fn invite(invite: Invite) -> Result<()> {
             }
         }
     });
-    let cards = cards.map_err(
-        |error| match (error.downcast::<NotInvited>(), &invite.csv) {
-            // In a file it is the file's mistake, on its line.
-            (Ok(not), Some(csv)) => Mistake {
-                file: csv.clone(),
-                line: not.line,
-                what: format!("{}; nobody was invited", not.why),
-            }
-            .into(),
-            (Ok(not), None) => not.into(),
-            (Err(error), _) => error.context("nobody was invited"),
-        },
-    )?;
+    let cards = cards.map_err(|error| match (error.downcast::<Refused>(), &invite.csv) {
+        // In a file it is the file's mistake, on its line.
+        (Ok(not), Some(csv)) => Mistake {
+            file: csv.clone(),
+            line: not.line,
+            what: format!("{}; nobody was invited", not.why),
+        }
+        .into(),
+        (Ok(not), None) => not.into(),
+        (Err(error), _) => error.context("nobody was invited"),
+    })?;
     match &invite.sheet {
         Some(path) => {
-            std::fs::write(path, sheet::of_cards(&cards)?)
-                .with_context(|| format!("writing the cards to {}", path.display()))?;
+            if let Err(error) = std::fs::write(path, sheet::of_cards(&cards)?) {
+                // They are invited all the same.
+                for card in &cards.cards {
+                    println!("{}: {}", card.name, card.link);
+                }
+                return Err(error).with_context(|| {
+                    format!(
+                        "the links are above, the cards could not be written to {}",
+                        path.display()
+                    )
+                });
+            }
             println!(
                 "{} cards are in {}: open it in a browser and print it",
                 cards.cards.len(),
@@ -268,6 +301,31 @@ fn invite(invite: Invite) -> Result<()> {
             println!("{}", show::first_time(&cards));
         }
     }
+    Ok(())
+}
+
+fn withdraw(withdraw: Withdraw) -> Result<()> {
+    let (settings, roster) = withdraw.files.read()?;
+    let what = match (&withdraw.user, &withdraw.link) {
+        (Some(id), _) => What::User(UserId::from(id.as_str())),
+        (None, link) => {
+            let link = link.as_deref().unwrap_or_default();
+            What::Invitation(withdraw::secret_of(link).to_string())
+        }
+    };
+    let withdrawn: Withdrawn = runtime()?.block_on(async {
+        match admin::connect(&settings.state.dir).await {
+            Some(daemon) => admin::ask(daemon, "/withdraw", &what).await,
+            None => {
+                let store = run::open_store(&settings, roster)?;
+                withdraw::withdraw(&store, &what)
+            }
+        }
+    })?;
+    println!(
+        "{}: {} invitation(s) withdrawn, {} device(s) locked out",
+        withdrawn.user, withdrawn.invitations, withdrawn.devices
+    );
     Ok(())
 }
 

@@ -46,6 +46,7 @@ enum Message {
         roster: Arc<Roster>,
         done: oneshot::Sender<()>,
     },
+    AreYouThere(oneshot::Sender<()>),
 }
 
 /// Where others reach the reactor.
@@ -70,6 +71,13 @@ impl Inbox {
         self.give(Message::Roster { roster, done }).await;
         // An error says that the reactor stops, and with it everyone.
         let _ = decided.await;
+    }
+
+    /// False where the reactor is gone; where it hangs, this does as well.
+    pub async fn answers(&self) -> bool {
+        let (here, answer) = oneshot::channel();
+        self.give(Message::AreYouThere(here)).await;
+        answer.await.is_ok()
     }
 
     async fn give(&self, message: Message) {
@@ -168,6 +176,9 @@ impl Reactor {
                 self.carry_out();
                 // Whoever asked may have gone away.
                 let _ = done.send(());
+            }
+            Message::AreYouThere(here) => {
+                let _ = here.send(());
             }
         }
     }

@@ -68,10 +68,6 @@ pub async fn run(options: Options) -> Result<()> {
         let store = store.clone();
         tokio::task::spawn_blocking(move || pki::media_certificate(&store)).await??
     };
-    tracing::debug!(
-        bytes = media_certificate.certificate.len(),
-        "the media certificate is there"
-    );
     let sign_in = {
         let store = store.clone();
         let open = move || SignIn::new(store, tokens);
@@ -88,27 +84,21 @@ pub async fn run(options: Options) -> Result<()> {
     let origins = Origins::new(&settings, https.local_addr()?, plain.local_addr()?);
     let fingerprint = certificates.ca().map(|ca| ca.fingerprint());
     let (changed, changes) = mpsc::channel(8);
-    let control = Arc::new(Control {
-        inviter: Inviter {
-            store: store.clone(),
-            origins: origins.clone(),
-            box_name: settings.box_name(),
-            fingerprint: fingerprint.clone(),
-        },
-        changed,
-    });
-    let control_socket = admin::listen(&state)?;
-    let certificate = {
-        let store = store.clone();
-        tokio::task::spawn_blocking(move || pki::media_certificate(&store)).await??
+    let inviter = Inviter {
+        store: store.clone(),
+        origins: origins.clone(),
+        box_name: settings.box_name(),
+        fingerprint: fingerprint.clone(),
     };
+    let control = Arc::new(Control::new(inviter, changed));
+    let control_socket = admin::listen(&state)?;
     let reactor = Reactor::new(
         edge_settings(&settings),
         &settings.media,
         store.roster(),
         Certificate {
-            certificate: certificate.certificate,
-            private_key: certificate.private_key,
+            certificate: media_certificate.certificate,
+            private_key: media_certificate.private_key,
         },
         health.clone(),
     )?;
@@ -126,7 +116,7 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
-    parts.spawn(take_roster_changes(changes, inbox, stop.clone()));
+    parts.spawn(take_roster_changes(changes, inbox.clone(), stop.clone()));
     let ws = get(signaling::upgrade).with_state(signaling);
     let page = web::router(web.clone()).route("/ws", ws);
     let handles = [Handle::new(), Handle::new()];
@@ -146,7 +136,7 @@ pub async fn run(options: Options) -> Result<()> {
         health,
         stop.clone(),
     ));
-    parts.spawn(feed_watchdog(stop.clone()));
+    parts.spawn(feed_watchdog(inbox, stop.clone()));
 
     if let Some(path) = &options.ready_file {
         let ready = json!({
@@ -159,7 +149,7 @@ pub async fn run(options: Options) -> Result<()> {
         write_ready(path, &ready)?;
     }
     tracing::info!(
-        https = origins.by_name(),
+        https = origins.for_links(),
         plain = origins.landing(),
         "pttd is ready"
     );
@@ -202,6 +192,10 @@ pub fn open_store(settings: &Settings, roster: Roster) -> Result<Arc<Store>> {
             Ok(((), Vec::new()))
         })?;
         tracing::info!(users, channels, "took the roster in");
+    }
+    let forgotten = store.forget_ended_invitations(utc::now())?;
+    if forgotten > 0 {
+        tracing::info!(forgotten, "forgot invitations that ended long ago");
     }
     Ok(Arc::new(store))
 }
@@ -297,8 +291,8 @@ async fn refresh(
     Ok(())
 }
 
-/// Tells systemd that the daemon lives, where it wants to be told.
-async fn feed_watchdog(stop: CancellationToken) -> Result<()> {
+/// Tells systemd that the daemon lives, where it wants to be told: that the reactor still answers.
+async fn feed_watchdog(reactor: reactor::Inbox, stop: CancellationToken) -> Result<()> {
     let mut microseconds = 0;
     if !sd_notify::watchdog_enabled(false, &mut microseconds) {
         stop.cancelled().await;
@@ -306,7 +300,9 @@ async fn feed_watchdog(stop: CancellationToken) -> Result<()> {
     }
     let mut every = tokio::time::interval(Duration::from_micros(microseconds) / 3);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        notify(NotifyState::Watchdog);
+        if reactor.answers().await {
+            notify(NotifyState::Watchdog);
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub fn card(card: &Card, colours: bool) -> Result<String> {
     let mut drawing = code.render::<Dense1x2>();
     let code = match colours {
         true => drawing.build().lines().fold(String::new(), |all, line| {
-            all + "\x1b[30;107m" + line + "\x1b[0m\n"
+            all + "\x1b[38;5;16;48;5;231m" + line + "\x1b[0m\n"
         }),
         false => drawing
             .dark_color(Dense1x2::Light)

@@ -5,29 +5,28 @@
 //! `fdatasync` of its `db` file after each flush, and all files and the folder synced at open and every 64
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod disk;
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::sign_in::new_secret;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use pttd_core::authority::{self, Device, Invitation, Roster, SignInError};
+use pttd_core::ids::UserId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 
+use crate::sign_in::new_secret;
+
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
 const SYNC_ALL_EVERY: u64 = 64;
-/// sled would take a gigabyte; the whole state is small.
-const CACHE_BYTES: u64 = 16 << 20;
-/// Kept free for the day the disk is full: sled cannot be opened without room to write.
-const RESERVE_BYTES: i64 = 4 << 20;
 
 /// Below this the box says so while it still works.
 const LEAST_FREE_BYTES: u128 = 16 << 20;
@@ -80,19 +79,22 @@ impl Store {
             .mode(0o700)
             .create(state)
             .with_context(|| format!("making the state folder {}", state.display()))?;
-        let lock = lock(state)?;
+        let lock = disk::lock(state)?;
         let folder = state.join("db");
         let reserve = state.join("reserve");
-        let db = match open_sled(&folder) {
-            Err(error) if is_disk_full(&error) && reserve.exists() => {
+        let db = match disk::open_sled(&folder) {
+            Err(error) if disk::is_disk_full(&error) && reserve.exists() => {
                 std::fs::remove_file(&reserve).context("giving up the reserve on the full disk")?;
                 tracing::warn!(folder = %state.display(), "the disk is full: starting on the reserve");
-                open_sled(&folder)
+                disk::open_sled(&folder)
             }
             opened => opened,
         };
-        let db = db.map_err(|e| explain(e, state))?;
-        let tree = |name: &str| db.open_tree(name).map_err(|e| explain(e.into(), state));
+        let db = db.map_err(|e| disk::explain(e, state))?;
+        let tree = |name: &str| {
+            db.open_tree(name)
+                .map_err(|e| disk::explain(e.into(), state))
+        };
         let store = Store {
             identity: tree("identity")?,
             roster: tree("roster")?,
@@ -108,25 +110,25 @@ impl Store {
             synced: Mutex::new(0),
             broken: AtomicBool::new(false),
         };
-        let id = store.know_thyself(state)?;
+        let id = store.own_id(state)?;
         store
             .flush()
             .and_then(|()| store.sync_all())
-            .map_err(|e| explain(e, state))?;
-        keep_name_plate(&state.join("id"), &id).context("writing down the box's id")?;
+            .map_err(|e| disk::explain(e, state))?;
+        disk::keep_id(&state.join("id"), &id).context("writing down the box's id")?;
         if let Some(roster) = read::<Roster>(&store.roster, b"roster")? {
             *store
                 .current
                 .write()
                 .unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
         }
-        keep_reserve(&reserve);
+        disk::keep_reserve(&reserve);
         Ok(store)
     }
 
     /// The box's id, made once. sled opens a file with a broken head as an empty one; the id beside it tells
     /// that from a first boot, which would have every phone trust a new box.
-    fn know_thyself(&self, state: &Path) -> Result<Vec<u8>> {
+    fn own_id(&self, state: &Path) -> Result<Vec<u8>> {
         match self.identity.get("format")?.as_deref() {
             None | Some(FORMAT) => {}
             Some(other) => bail!(
@@ -136,13 +138,13 @@ impl Store {
             ),
         }
         let known = self.identity.get("id")?.map(|id| id.to_vec());
-        let name_plate = match std::fs::read(state.join("id")) {
+        let beside = match std::fs::read(state.join("id")) {
             Ok(id) => Some(id),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e).context("reading the box's id"),
         };
-        match (known, name_plate) {
-            (Some(known), Some(name_plate)) if known == name_plate => Ok(known),
+        match (known, beside) {
+            (Some(known), Some(beside)) if known == beside => Ok(known),
             (Some(known), None) => Ok(known),
             (None, None) => {
                 let id = new_secret::<16>()?.into_bytes();
@@ -150,7 +152,7 @@ impl Store {
                 self.identity.insert("format", FORMAT)?;
                 Ok(id)
             }
-            (_, Some(_)) => Err(damaged(state)),
+            (_, Some(_)) => Err(disk::damaged(state)),
         }
     }
 
@@ -249,6 +251,81 @@ impl Store {
         Ok(device)
     }
 
+    /// Ends one invitation: whose it was, if there is such a one.
+    pub fn withdraw_invitation(&self, hash: &[u8; 32]) -> Result<Option<UserId>> {
+        let Some(invitation) = read::<Invitation>(&self.invitations, hash)? else {
+            return Ok(None);
+        };
+        self.revoke(
+            &self.invitations,
+            &[hash.into()],
+            |invitation: &mut Invitation| {
+                invitation.revoked = true;
+            },
+        )?;
+        Ok(Some(invitation.user))
+    }
+
+    /// Ends all open invitations of a user: how many.
+    pub fn withdraw_invitations_of(&self, user: &UserId) -> Result<usize> {
+        let is_open = |invitation: &Invitation| !invitation.revoked && invitation.user == *user;
+        let open = keys_of(&self.invitations, is_open)?;
+        self.revoke(&self.invitations, &open, |invitation: &mut Invitation| {
+            invitation.revoked = true;
+        })?;
+        Ok(open.len())
+    }
+
+    /// Removes what ended so long ago that nobody asks why their link does not work: how many.
+    pub fn forget_ended_invitations(&self, utc: u64) -> Result<usize> {
+        const REMEMBERED: u64 = 30 * 24 * 3600;
+        let is_old = |invitation: &Invitation| invitation.ends + REMEMBERED < utc;
+        let old = keys_of(&self.invitations, is_old)?;
+        for key in &old {
+            self.invitations.remove(key)?;
+        }
+        if !old.is_empty() {
+            self.commit()?;
+        }
+        Ok(old.len())
+    }
+
+    /// Locks out all devices of a user: how many.
+    pub fn lock_out_devices_of(&self, user: &UserId) -> Result<usize> {
+        let is_in = |device: &Device| !device.revoked && device.user == *user;
+        let devices = keys_of(&self.devices, is_in)?;
+        self.revoke(&self.devices, &devices, |device: &mut Device| {
+            device.revoked = true;
+        })?;
+        Ok(devices.len())
+    }
+
+    /// Changes records in one transaction, so that a device signing in at the same time is not undone.
+    fn revoke<T: Serialize + DeserializeOwned>(
+        &self,
+        tree: &sled::Tree,
+        keys: &[sled::IVec],
+        revoke: impl Fn(&mut T),
+    ) -> Result<()> {
+        let outcome = tree.transaction(|records| {
+            for key in keys {
+                let Some(record) = records.get(key)? else {
+                    continue;
+                };
+                let abort = ConflictableTransactionError::Abort;
+                let mut record = decode::<T>(&record).map_err(abort)?;
+                revoke(&mut record);
+                records.insert(key.clone(), encode(&record).map_err(abort)?)?;
+            }
+            Ok(())
+        });
+        outcome.map_err(|e| match e {
+            TransactionError::Abort(error) => error,
+            TransactionError::Storage(error) => error.into(),
+        })?;
+        self.commit()
+    }
+
     /// A device, by its credential.
     pub fn device(&self, credential: &str) -> Result<Option<Device>> {
         read(&self.devices, &hash(credential))
@@ -311,143 +388,9 @@ impl Store {
     }
 
     fn sync_all(&self) -> Result<()> {
-        sync_folder(&self.folder).with_context(|| format!("syncing {}", self.folder.display()))
+        disk::sync_folder(&self.folder)
+            .with_context(|| format!("syncing {}", self.folder.display()))
     }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => sync_folder(&entry.path())?,
-            false => match File::open(entry.path()) {
-                Ok(file) => file.sync_all()?,
-                // sled removes its old snapshots whenever it likes.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            },
-        }
-    }
-    File::open(folder)?.sync_all()
-}
-
-/// One process at a time: sled's own lock comes too late, after it has read and mended its files.
-fn lock(state: &Path) -> Result<File> {
-    let path = state.join("lock");
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("opening {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
-            "another pttd uses the state folder {}: stop it, or name another folder with --state",
-            state.display()
-        ),
-        Err(TryLockError::Error(e)) => {
-            Err(e).with_context(|| format!("locking {}", path.display()))
-        }
-    }
-}
-
-/// A snapshot whose writing was cut off, by a full disk or a power cut at start. sled 0.34.7 takes it for a
-/// whole one and refuses to open; the log has all that is in it.
-fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "generating") {
-            std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// sled panics over some damage that it meets at open.
-fn open_sled(folder: &Path) -> Result<sled::Db> {
-    remove_unfinished_snapshots(folder)?;
-    let config = sled::Config::new()
-        .path(folder)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(sled::Error::Corruption { at: None, bt: () }.into()),
-    }
-}
-
-/// What is wrong with the state, and what to do about it.
-fn explain(error: anyhow::Error, state: &Path) -> anyhow::Error {
-    let shown = state.display();
-    if is_disk_full(&error) {
-        return error.context(format!(
-            "the disk of the state folder {shown} is full: free some room"
-        ));
-    }
-    match error.downcast_ref::<sled::Error>() {
-        Some(sled::Error::Io(_)) | None => error.context(format!("opening the state in {shown}")),
-        Some(_) => error.context(damaged(state)),
-    }
-}
-
-fn damaged(state: &Path) -> anyhow::Error {
-    anyhow!(
-        "the state in {} is damaged: put a copy of the folder back, or move it away and start anew; every \
-         phone must then sign in and trust the box again",
-        state.display()
-    )
-}
-
-fn is_disk_full(error: &anyhow::Error) -> bool {
-    let full = |e: &io::Error| {
-        matches!(
-            e.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
-    };
-    error
-        .chain()
-        .any(|cause| match cause.downcast_ref::<sled::Error>() {
-            Some(sled::Error::Io(e)) => full(e),
-            Some(_) => false,
-            None => cause.downcast_ref::<io::Error>().is_some_and(full),
-        })
-}
-
-/// Without the reserve the box still works, until the day the disk is full.
-fn keep_reserve(path: &Path) {
-    let reserve = || -> io::Result<()> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
-        nix::fcntl::posix_fallocate(&file, 0, RESERVE_BYTES)?;
-        file.sync_all()
-    };
-    if let Err(error) = reserve() {
-        tracing::warn!(path = %path.display(), %error, "no room is kept for the day the disk is full");
-    }
-}
-
-/// Writes the box's id beside the store, where it is not yet.
-fn keep_name_plate(path: &Path, id: &[u8]) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let unfinished = path.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(id)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn read<T: DeserializeOwned>(tree: &sled::Tree, key: &[u8]) -> Result<Option<T>> {
@@ -455,6 +398,20 @@ fn read<T: DeserializeOwned>(tree: &sled::Tree, key: &[u8]) -> Result<Option<T>>
         Some(bytes) => Ok(Some(decode(&bytes)?)),
         None => Ok(None),
     }
+}
+
+fn keys_of<T: DeserializeOwned>(
+    tree: &sled::Tree,
+    wanted: impl Fn(&T) -> bool,
+) -> Result<Vec<sled::IVec>> {
+    let mut keys = Vec::new();
+    for record in tree {
+        let (key, value) = record.context("reading the state")?;
+        if wanted(&decode(&value)?) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {

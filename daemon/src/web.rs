@@ -137,7 +137,6 @@ async fn with_policy(mut response: Response) -> Response {
         ),
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),
-        ("cross-origin-opener-policy", "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

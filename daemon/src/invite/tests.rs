@@ -35,7 +35,7 @@ impl Desk {
         Ok(self.inviter.invite(guests, NOON)?.0.cards)
     }
 
-    fn refusal(&self, guests: &[Guest]) -> NotInvited {
+    fn refusal(&self, guests: &[Guest]) -> Refused {
         let before = self.inviter.store.roster();
         let error = self.invite(guests).unwrap_err();
         assert_eq!(before, self.inviter.store.roster(), "half applied");

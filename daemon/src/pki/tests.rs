@@ -7,7 +7,9 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::UnixTime;
 use tempfile::TempDir;
 
+use super::ca::{DAY, LEAF_DAYS};
 use super::*;
+use crate::origins::local_name;
 
 struct Box {
     dir: TempDir,

@@ -141,6 +141,51 @@ fn of_many_phones_after_the_last_places_just_as_many_get_in() {
 }
 
 #[test]
+fn a_withdrawn_invitation_lets_nobody_in_and_leaves_who_is() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    invite(&store, "i", 2);
+    store.redeem("i", "phone", NOON).unwrap();
+    let whose = store.withdraw_invitation(&hash("i")).unwrap();
+    assert_eq!(whose, Some(UserId::from("anna")));
+    assert_eq!(store.withdraw_invitation(&hash("j")).unwrap(), None);
+    let refused = refusal(store.redeem("i", "tablet", NOON));
+    assert_eq!(refused, SignInError::Withdrawn);
+    assert!(!store.device("phone").unwrap().unwrap().revoked);
+}
+
+#[test]
+fn a_user_who_is_locked_out_loses_links_and_devices_and_nobody_else_does() {
+    let dir = TempDir::new().unwrap();
+    let anna = UserId::from("anna");
+    {
+        let store = open(&dir);
+        invite(&store, "i", 2);
+        store.redeem("i", "phone", NOON).unwrap();
+        let ben = Device {
+            user: UserId::from("ben"),
+            since: NOON,
+            revoked: false,
+        };
+        store.put_device("bens", &ben).unwrap();
+        assert_eq!(store.withdraw_invitations_of(&anna).unwrap(), 1);
+        assert_eq!(store.lock_out_devices_of(&anna).unwrap(), 1);
+    }
+    let store = open(&dir);
+    assert!(store.device("phone").unwrap().unwrap().revoked);
+    assert!(!store.device("bens").unwrap().unwrap().revoked);
+    assert_eq!(
+        refusal(store.redeem("i", "tablet", NOON)),
+        SignInError::Withdrawn
+    );
+    assert_eq!(
+        store.lock_out_devices_of(&anna).unwrap(),
+        0,
+        "they are already"
+    );
+}
+
+#[test]
 fn a_second_process_is_told_that_the_folder_is_in_use() {
     let dir = TempDir::new().unwrap();
     let _first = open(&dir);
@@ -176,6 +221,34 @@ fn a_start_that_was_cut_off_while_sled_wrote_a_snapshot_costs_nothing() {
     let store = open(&dir);
     assert!(store.redeem("i", "phone", NOON).is_ok());
     assert!(store.redeem("j", "tablet", NOON).is_ok());
+}
+
+#[test]
+fn only_what_ended_long_ago_is_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let month = 30 * 24 * 3600;
+    let old = Invitation {
+        ends: NOON - month - 1,
+        ..invitation(1)
+    };
+    let ended = Invitation {
+        ends: NOON - month,
+        ..invitation(1)
+    };
+    store
+        .change(|roster| {
+            *roster = anna();
+            Ok(((), vec![(hash("old"), old), (hash("ended"), ended)]))
+        })
+        .unwrap();
+    assert_eq!(store.forget_ended_invitations(NOON).unwrap(), 1);
+    let refused = |secret| match store.redeem(secret, "device", NOON) {
+        Err(RedeemError::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("old"), authority::SignInError::UnknownInvitation);
+    assert_eq!(refused("ended"), authority::SignInError::Ended);
 }
 
 #[test]

@@ -36,6 +36,9 @@ import * as view from './view.js';
 import { words } from './words.js';
 
 const NOTICE_MS = 6000;
+const DRAW_EVERY_MS = 50;
+// A loss that is mended before anyone has read why needs no reason.
+const REASON_AFTER_MS = 1000;
 const AWAY_WORTH_A_WORD_MS = 3000;
 // A restart that takes longer is a box that is down.
 const RESTART_WITHIN_MS = 20000;
@@ -45,6 +48,9 @@ const byId = (id) => document.getElementById(id);
 let device = storedDevice();
 let passing = null;
 let ticking = 0;
+let drawing = 0;
+let drawnAt = 0;
+let lostSince = null;
 let restartingUntil = 0;
 let diagnosing = false;
 let awayBefore = 0;
@@ -62,7 +68,7 @@ const { press } = talking;
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
-  const state = page.transport?.state;
+  const state = page.connected ? page.transport?.state : 'connecting';
   if (state === 'connected') return { state: 'good', words: words.sound.on };
   if (state === 'failed' || state === 'disconnected') return { state: 'bad', words: words.sound.failed };
   return { state: 'wait', words: words.sound.connecting };
@@ -85,7 +91,18 @@ function notice() {
   return { kind: 'none', sentence: '' };
 }
 
+// People come by the hundred; everything else is drawn at once.
+function drawSoon() {
+  if (drawing) return;
+  const wait = drawnAt + DRAW_EVERY_MS - performance.now();
+  if (wait <= 0) draw();
+  else drawing = setTimeout(draw, wait);
+}
+
 function draw() {
+  clearTimeout(drawing);
+  drawing = 0;
+  drawnAt = performance.now();
   const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
   view.draw({ ...page, microphone, sound: soundState(), press: press.active, keyboard, notice: notice() });
   const onAir = page.channel?.mine.state === 'onair';
@@ -143,11 +160,13 @@ function receive(message) {
     default:
       session.receive(message);
   }
-  draw();
+  if (message.type.startsWith('MEMBER')) drawSoon();
+  else draw();
 }
 
 function welcome(message) {
   reached();
+  lostSince = null;
   restartingUntil = 0;
   if (message.device) device = keep(message.device);
   link('connected', words.link.connected(message.box));
@@ -169,12 +188,12 @@ function bye(reason) {
   link('taken', words.link.taken);
 }
 
-async function lost(times) {
+async function lost() {
+  lostSince ??= performance.now();
   if (page.connected || page.link === 'restarting') talking.linkLost();
   if (performance.now() < restartingUntil) return link('restarting', words.link.restarting);
-  // One loss is mended before anyone has read why; the second one deserves a reason.
   if (page.connected) link('connecting', words.link.lost);
-  if (times < 2 || diagnosing) return;
+  if (performance.now() - lostSince < REASON_AFTER_MS || diagnosing) return;
   diagnosing = true;
   const where = await whereIsTheBox();
   diagnosing = false;

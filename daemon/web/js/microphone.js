@@ -54,7 +54,8 @@ export class Microphone {
 
   async #ask(wanted) {
     if (!navigator.mediaDevices?.getUserMedia) return this.#become('insecure');
-    if (!this.ready) this.#become('asking');
+    // What was ours before comes back without a question.
+    if (!this.ready && this.state !== 'lost') this.#become('asking');
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
       this.#keep(stream.getAudioTracks()[0]);

@@ -45,7 +45,8 @@ export class Session {
     }
     if (!page.channels.has(page.selected)) {
       const before = remembered();
-      this.#becomeSelected(page.channels.has(before) ? before : entries[0]?.channelId ?? null);
+      const first = entries.find((entry) => entry.rights.talk) ?? entries[0];
+      this.#becomeSelected(page.channels.has(before) ? before : first?.channelId ?? null);
     }
     const selectedFirst = [...page.channels.values()].sort((a, b) => (b.id === page.selected) - (a.id === page.selected));
     for (const channel of selectedFirst.slice(0, this.#mostChannels)) if (!channel.joined) this.#join(channel);

@@ -19,7 +19,7 @@ export class Signaling {
   #pinged = null;
   #timers = { retry: 0, ping: 0, welcome: 0, pong: 0 };
 
-  /** `receive(message)` gets every message but PONG; `lost(times)` is told of each loss and failed attempt since the last WELCOME. */
+  /** `receive(message)` gets every message but PONG; `lost()` is told of each loss and each failed attempt. */
   constructor({ receive, lost }) {
     this.receive = receive;
     this.lost = lost;
@@ -31,6 +31,7 @@ export class Signaling {
 
   start(device) {
     this.#device = device;
+    this.#resume = null;
     this.#attempt = 0;
     this.#open();
   }
@@ -110,7 +111,7 @@ export class Signaling {
   #lost() {
     this.#drop();
     if (!this.#device) return;
-    this.lost(this.#attempt + 1);
+    this.lost();
     this.#timers.retry = setTimeout(() => this.#open(), backoff(this.#attempt++));
   }
 

@@ -155,7 +155,9 @@ function drawChannels(page) {
     const button = item.firstElementChild;
     const lamp = lampState(channel);
     attribute(button, 'data-state', lamp);
-    attribute(button, 'aria-current', channel.id === page.selected ? 'true' : null);
+    const selected = channel.id === page.selected;
+    if (selected && !button.hasAttribute('aria-current')) button.scrollIntoView({ block: 'nearest', inline: 'center' });
+    attribute(button, 'aria-current', selected ? 'true' : null);
     shape(button, LAMP_SHAPE[lamp]);
     const [, name, activity, badge] = button.children;
     text(name, channel.name);
@@ -273,7 +275,7 @@ function drawMembers(channel) {
       presence: member.presence,
       talks: channel.talk?.talker.sessionId === member.sessionId,
     }))
-    .sort((a, b) => a.name.localeCompare(b.name));
+    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
   relist(at('member-list'), rows, ({ name, note, presence, talks }) => {
     const mark = picture(talks ? 'hearing' : { awake: 'people', asleep: 'asleep', lost: 'no-link' }[presence]);
     const item = make('li', {}, mark, make('span', { textContent: name }), make('span', { textContent: note }));

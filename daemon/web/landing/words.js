@@ -32,7 +32,7 @@ export const words = {
         'Open this page in Safari. Other browsers cannot install it.',
         { text: 'Tap this and choose Allow:', link: { href: '/ca.mobileconfig', text: 'Download the profile' } },
         'Open Settings. Tap “Profile Downloaded” near the top (or General > VPN & Device Management), then Install.',
-        'There is a second switch: Settings > General > About > Certificate Trust Settings (at the very bottom). Switch the box on.',
+        'There is a second switch: Settings > General > About > Certificate Trust Settings (at the very bottom). Switch on the one that ends in “push-to-talk CA”.',
         'Come back to this page.',
       ],
     },
@@ -58,7 +58,7 @@ export const words = {
       name: 'Mac',
       steps: [
         { text: 'Download and open it. Keychain Access takes it into the login keychain:', link: crt },
-        'In Keychain Access search for “pttd”, open the certificate, unfold Trust, and choose “When using this certificate: Always Trust”.',
+        'In Keychain Access search for “push-to-talk”, open the certificate, unfold Trust, and choose “When using this certificate: Always Trust”.',
         'Close that window and give your password. Come back to this page.',
       ],
     },

@@ -70,7 +70,7 @@ impl Edge {
                     level,
                     limit_ms: left.as_millis() as u64,
                 };
-                self.send(to, message);
+                self.answer(to, message);
             }
             Floor::Denied {
                 to: ParticipantId::Session(to),
@@ -83,7 +83,7 @@ impl Edge {
                     reason,
                     talk,
                 };
-                self.send(to, message);
+                self.answer(to, message);
             }
             Floor::Queued {
                 to: ParticipantId::Session(to),
@@ -95,7 +95,7 @@ impl Edge {
                     position,
                     waiting,
                 };
-                self.send(to, message);
+                self.answer(to, message);
             }
             Floor::Warned {
                 to: ParticipantId::Session(to),
@@ -144,9 +144,13 @@ impl Edge {
                     transmission_id: Some(transmission),
                     reason,
                 };
-                self.broadcast(channel, Some(by), &message);
-                // The answer to its STOP, where that ended it.
-                self.send(by, message);
+                // Who let go gets this as the answer.
+                let answered = self.stopping.as_mut().filter(|(session, _)| *session == by);
+                let but = answered.map(|(session, ended)| {
+                    *ended = Some((transmission, reason));
+                    *session
+                });
+                self.broadcast(channel, but, &message);
             }
             Floor::Route(talker) => self.route(channel, talker),
         }

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::authority::Roster;
 use crate::floor::{self, Floor};
-use crate::ids::{ChannelId, ParticipantId, RouteId, SessionId, TransportId, UserId};
+use crate::ids::{
+    ChannelId, ParticipantId, RouteId, SessionId, TransmissionId, TransportId, UserId,
+};
 use crate::media::{self, Command, OfferError, Transport};
 use crate::wire::signal::{
     ByeReason, ChannelEntry, EndReason, IceServer, Limits, Member, Person, Presence, Reply,
@@ -132,8 +134,10 @@ pub struct Edge {
     connections: BTreeMap<ConnectionId, SessionId>,
     channels: BTreeMap<ChannelId, Channel>,
     transports: BTreeMap<TransportId, (SessionId, ChannelId)>,
-    /// Who asked what is being worked on: its first answer carries the number.
+    /// Whose request is being worked on; its answer carries the number.
     answering: Option<(SessionId, Option<RequestId>)>,
+    /// Whose STOP is being worked on, and what it has ended.
+    stopping: Option<(SessionId, Option<(TransmissionId, EndReason)>)>,
     next_session: u64,
     next_transport: u32,
     next_route: u32,
@@ -150,6 +154,7 @@ impl Edge {
             channels: BTreeMap::new(),
             transports: BTreeMap::new(),
             answering: None,
+            stopping: None,
             next_session: 0,
             next_transport: 0,
             next_route: 0,
@@ -364,30 +369,33 @@ impl Edge {
         self.sessions.get_mut(&session)?.joined.get_mut(channel)
     }
 
-    /// To the session whose request is being handled, the first of these is the answer.
-    fn send(&mut self, session: SessionId, message: ServerMessage) {
+    /// Sends what answers the request that is being worked on, if this session made it.
+    fn answer(&mut self, session: SessionId, message: ServerMessage) {
         let id = match &mut self.answering {
             Some((asked, id)) if *asked == session => id.take(),
             _ => None,
         };
-        self.push(session, id, message);
+        self.send_with(session, id, message);
     }
 
-    fn push(&mut self, session: SessionId, id: Option<RequestId>, message: ServerMessage) {
+    fn send(&mut self, session: SessionId, message: ServerMessage) {
+        self.send_with(session, None, message);
+    }
+
+    fn send_with(&mut self, session: SessionId, id: Option<RequestId>, message: ServerMessage) {
         if let Some(connection) = self.sessions.get(&session).and_then(|s| s.connection) {
             let reply = Box::new(Reply { id, message });
             self.outputs.push_back(Output::Send { connection, reply });
         }
     }
 
-    /// News to everyone, an answer to nobody.
     fn broadcast(&mut self, channel: &ChannelId, but: Option<SessionId>, message: &ServerMessage) {
         let Some(members) = self.channels.get(channel).map(|c| c.members.clone()) else {
             return;
         };
         for session in members {
             if Some(session) != but {
-                self.push(session, None, message.clone());
+                self.send(session, message.clone());
             }
         }
     }

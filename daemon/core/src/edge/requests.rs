@@ -21,11 +21,8 @@ impl Edge {
             ClientMessage::Join { channel_id, muted } => self.join(session, channel_id, muted, now),
             ClientMessage::Leave { channel_id } => {
                 if self.is_joined(session, &channel_id) {
-                    // The talk that ends with it is not the answer.
-                    let answering = self.answering.take();
                     self.leave(session, &channel_id, EndReason::Left, now);
-                    self.answering = answering;
-                    self.send(session, ServerMessage::Left { channel_id });
+                    self.answer(session, ServerMessage::Left { channel_id });
                 }
             }
             ClientMessage::WebrtcOffer { channel_id, sdp } => self.offer(session, channel_id, sdp),
@@ -38,9 +35,9 @@ impl Edge {
             ClientMessage::Unmute { channel_id } => self.mute(session, channel_id, false),
             ClientMessage::Presence { state } => {
                 self.set_presence(session, state);
-                self.send(session, ServerMessage::Presence { state });
+                self.answer(session, ServerMessage::Presence { state });
             }
-            ClientMessage::Ping {} => self.send(session, ServerMessage::Pong {}),
+            ClientMessage::Ping {} => self.answer(session, ServerMessage::Pong {}),
         }
     }
 
@@ -92,7 +89,7 @@ impl Edge {
                 .is_some_and(|j| j.muted),
             talk: self.talk(channel, now),
         };
-        self.send(session, message);
+        self.answer(session, message);
     }
 
     fn offer(&mut self, session: SessionId, channel: ChannelId, sdp: String) {
@@ -126,7 +123,7 @@ impl Edge {
             let message = format!("no more than {MAX_CANDIDATES} candidates for an offer");
             return self.error(session, ErrorCode::TooMany, &message);
         }
-        self.send(session, ServerMessage::IceCandidate { channel_id });
+        self.answer(session, ServerMessage::IceCandidate { channel_id });
     }
 
     fn start(&mut self, session: SessionId, channel_id: ChannelId, level: Level, now: Instant) {
@@ -156,7 +153,7 @@ impl Edge {
             reason,
             talk,
         };
-        self.send(session, message);
+        self.answer(session, message);
     }
 
     fn stop(&mut self, session: SessionId, channel_id: ChannelId, now: Instant) {
@@ -164,16 +161,15 @@ impl Edge {
             return;
         }
         let who = session.into();
+        self.stopping = Some((session, None));
         self.floor(&channel_id, floor::Input::Release { who }, now);
-        // Where a transmission ended, that STOP was the answer.
-        if self.answering.is_some_and(|(_, id)| id.is_some()) {
-            let message = ServerMessage::Stop {
-                channel_id,
-                transmission_id: None,
-                reason: EndReason::Released,
-            };
-            self.send(session, message);
-        }
+        let ended = self.stopping.take().and_then(|(_, ended)| ended);
+        let message = ServerMessage::Stop {
+            channel_id,
+            transmission_id: ended.map(|(transmission, _)| transmission),
+            reason: ended.map_or(EndReason::Released, |(_, reason)| reason),
+        };
+        self.answer(session, message);
     }
 
     fn mute(&mut self, session: SessionId, channel_id: ChannelId, muted: bool) {
@@ -185,7 +181,7 @@ impl Edge {
             true => ServerMessage::Mute { channel_id },
             false => ServerMessage::Unmute { channel_id },
         };
-        self.send(session, message);
+        self.answer(session, message);
     }
 
     fn pause(&mut self, session: SessionId, channel: &ChannelId, paused: bool) {
@@ -218,11 +214,11 @@ impl Edge {
     }
 
     fn not_authorized(&mut self, session: SessionId, channel_id: ChannelId) {
-        self.send(session, ServerMessage::NotAuthorized { channel_id });
+        self.answer(session, ServerMessage::NotAuthorized { channel_id });
     }
 
     fn error(&mut self, session: SessionId, code: ErrorCode, message: &str) {
         let message = message.to_string();
-        self.send(session, ServerMessage::Error { code, message });
+        self.answer(session, ServerMessage::Error { code, message });
     }
 }

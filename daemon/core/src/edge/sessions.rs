@@ -93,7 +93,7 @@ impl Edge {
             limits,
             device,
         };
-        self.send(session, welcome);
+        self.answer(session, welcome);
     }
 
     /// After WELCOME: the device learns where its session stands, the others that it is back.

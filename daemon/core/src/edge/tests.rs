@@ -279,32 +279,43 @@ fn a_talker_is_granted_heard_and_announced_and_a_stop_ends_it() {
 }
 
 #[test]
-fn the_end_of_a_talk_is_news_and_no_answer_to_the_request_that_ended_it() {
+fn only_the_answer_carries_the_requests_number() {
     let mut rig = Rig::new();
     let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
     rig.start(ben, OPS, Level::Normal);
-    rig.start(anna, OPS, Level::Emergency);
-    let answers = |rig: &Rig, connection, id| -> Vec<ServerMessage> {
-        let told = rig.told[&connection].iter();
-        told.filter(|reply| reply.id == Some(id))
-            .map(|reply| reply.message.clone())
-            .collect()
+    rig.told.clear();
+    let numbered = |rig: &Rig, who| {
+        let told = rig.told[&who].iter().filter(|reply| reply.id.is_some());
+        told.map(|reply| reply.message.clone()).collect::<Vec<_>>()
     };
-    let granted = answers(&rig, anna, 4);
-    assert!(
-        matches!(granted[..], [ServerMessage::StartSuccess { .. }]),
-        "{granted:?}"
-    );
+    rig.start(anna, OPS, Level::Emergency);
+    assert!(matches!(
+        numbered(&rig, anna)[..],
+        [ServerMessage::StartSuccess { .. }]
+    ));
+    assert_eq!(numbered(&rig, ben), []);
+    rig.told.clear();
     rig.says(
         anna,
-        6,
+        8,
         ClientMessage::Leave {
             channel_id: OPS.into(),
         },
     );
-    let left = answers(&rig, anna, 6);
-    assert!(matches!(left[..], [ServerMessage::Left { .. }]), "{left:?}");
-    assert!(rig.tells(anna, |m| matches!(m, ServerMessage::Stop { .. })));
+    assert!(matches!(
+        numbered(&rig, anna)[..],
+        [ServerMessage::Left { .. }]
+    ));
+    assert_eq!(numbered(&rig, ben), []);
+    rig.told.clear();
+    rig.stop(ben, OPS);
+    assert!(matches!(
+        numbered(&rig, ben)[..],
+        [ServerMessage::Stop {
+            transmission_id: None,
+            ..
+        }]
+    ));
 }
 
 #[test]

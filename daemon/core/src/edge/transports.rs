@@ -64,7 +64,7 @@ impl Edge {
         // A talker who connects anew goes on talking over the new transport.
         self.route_again(session, &channel);
         self.media_stalled(session, &channel, now);
-        self.send(
+        self.answer(
             session,
             ServerMessage::WebrtcAnswer {
                 channel_id: channel,
