@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,10 +18,9 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setso
 use nix::sys::time::TimeSpec;
 use serde_json::{Value, json};
 use str0m::rtp::RtpPacket;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::Socket;
 use crate::endpoint::{Endpoint, FRAME, Word, World};
 use crate::site::Site;
 
@@ -44,11 +43,13 @@ enum Order {
     Adopt(Box<Endpoint>, UdpSocket, String, oneshot::Sender<usize>),
     /// This one talks from now on, or nobody.
     Talker(Option<usize>),
+    End,
 }
 
 /// One device's signaling, which says only what a join needs.
 pub struct Session {
-    socket: Socket,
+    questions: mpsc::UnboundedSender<String>,
+    answers: mpsc::UnboundedReceiver<String>,
     asked: u64,
 }
 
@@ -66,39 +67,53 @@ impl Session {
             ("authorization", bearer.as_str()),
             ("sec-websocket-protocol", "pttd.json"),
         ];
-        let (socket, _) = site.websocket(&headers).await?;
-        let mut session = Session { socket, asked: 0 };
-        session.until(|text| text.contains("\"WELCOME\"")).await?;
-        Ok(session)
+        let (mut socket, _) = site.websocket(&headers).await?;
+        let (questions, mut asked) = mpsc::unbounded_channel::<String>();
+        let (answer, answers) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    question = asked.recv() => {
+                        let Some(question) = question else { return };
+                        if socket.send(Message::text(question)).await.is_err() {
+                            return;
+                        }
+                    }
+                    message = socket.next() => match message {
+                        // News are read, so that the box never waits for this one, and forgotten.
+                        Some(Ok(Message::Text(text))) if text.starts_with("{\"id\":") => {
+                            let _ = answer.send(text.as_str().to_string());
+                        }
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) | None => return,
+                    }
+                }
+            }
+        });
+        Ok(Session {
+            questions,
+            answers,
+            asked: 0,
+        })
     }
 
-    /// Only the answer is decoded: the rest is for others to measure.
     pub async fn ask(&mut self, mut message: Value) -> Result<Value> {
         self.asked += 1;
         message["id"] = self.asked.into();
-        self.socket.send(Message::text(message.to_string())).await?;
-        let id = format!("\"id\":{},", self.asked);
-        let answer = self.until(|text| text.contains(&id)).await?;
-        Ok(serde_json::from_str(&answer)?)
-    }
-
-    async fn until(&mut self, mut is: impl FnMut(&str) -> bool) -> Result<String> {
+        self.questions
+            .send(message.to_string())
+            .context("the box closed the connection")?;
         loop {
-            match self
-                .socket
-                .next()
+            let answer = self
+                .answers
+                .recv()
                 .await
-                .context("the box closed the connection")??
-            {
-                Message::Text(text) if is(&text) => return Ok(text.as_str().to_string()),
-                _ => {}
+                .context("the box closed the connection")?;
+            let answer: Value = serde_json::from_str(&answer)?;
+            if answer["id"] == self.asked {
+                return Ok(answer);
             }
         }
-    }
-
-    /// Reads on without looking, so that the box never waits for this one.
-    pub fn drift(mut self) {
-        tokio::spawn(async move { while let Some(Ok(_)) = self.socket.next().await {} });
     }
 }
 
@@ -158,6 +173,12 @@ impl Load {
             .map_err(|_gone| anyhow!("the load thread has ended"))?;
         self.wake.write(1)?;
         Ok(())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.order(Order::End);
     }
 }
 
@@ -253,9 +274,10 @@ impl Thread {
                     });
                     self.poll(at);
                 }
+                Ok(Order::End) => return false,
                 Ok(Order::Talker(who)) => self.talker = who.map(|at| (at, Instant::now())),
-                Err(std::sync::mpsc::TryRecvError::Empty) => return true,
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
             }
         }
     }

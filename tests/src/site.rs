@@ -43,6 +43,7 @@ pub struct Site {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     expected_errors: Vec<&'static str>,
+    log_level: Option<&'static str>,
     /// What its clients trust.
     pub(crate) connector: OnceCell<TlsConnector>,
 }
@@ -57,9 +58,16 @@ pub struct SiteBuilder {
     settings: String,
     roster: Option<String>,
     expected_errors: Vec<&'static str>,
+    log_level: Option<&'static str>,
 }
 
 impl SiteBuilder {
+    /// Logs only this and worse, where the log would cost what is measured.
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = Some(level);
+        self
+    }
+
     /// More of `pttd.toml`: after the ports and addresses, which are the site's.
     pub fn settings(mut self, toml: &str) -> Self {
         self.settings.push_str(toml);
@@ -85,8 +93,9 @@ impl SiteBuilder {
         }
         write_settings(dir.path(), 0, 0, 0, &self.settings)?;
         let log = Arc::default();
-        let (child, ready) = spawn(dir.path(), &log).await?;
+        let (child, ready) = spawn(dir.path(), &log, self.log_level).await?;
         Ok(Site {
+            log_level: self.log_level,
             ready,
             dir,
             settings: self.settings,
@@ -123,7 +132,11 @@ pub fn program() -> Result<PathBuf> {
     built.context("no pttd beside the tests: `cargo build --workspace --bins` first")
 }
 
-async fn spawn(dir: &Path, log: &Arc<Mutex<Vec<String>>>) -> Result<(Child, Ready)> {
+async fn spawn(
+    dir: &Path,
+    log: &Arc<Mutex<Vec<String>>>,
+    level: Option<&str>,
+) -> Result<(Child, Ready)> {
     let ready_file = dir.join("ready.json");
     if ready_file.exists() {
         std::fs::remove_file(&ready_file)?;
@@ -137,6 +150,7 @@ async fn spawn(dir: &Path, log: &Arc<Mutex<Vec<String>>>) -> Result<(Child, Read
         .arg("--ready-file")
         .arg(&ready_file)
         .env("NO_COLOR", "1")
+        .envs(level.map(|level| ("RUST_LOG", level)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -288,7 +302,7 @@ impl Site {
             media,
             &self.settings,
         )?;
-        (self.child, self.ready) = spawn(self.dir.path(), &self.log).await?;
+        (self.child, self.ready) = spawn(self.dir.path(), &self.log, self.log_level).await?;
         Ok(())
     }
 }

@@ -315,6 +315,36 @@ async fn refused(site: &Site, secret: &str, status: u16, code: &str) -> Result<(
 }
 
 #[tokio::test]
+async fn a_withdrawn_link_opens_nothing_and_who_came_in_with_it_stays() -> Result<()> {
+    let site = site().start().await?;
+    let invitation = site.invite_with(&["--user", "anna", "--devices", "2"])?;
+    let device = site.redeem(&invitation.secret).await?;
+    let withdrawn = site.pttd(&["withdraw", "--link", &invitation.link])?;
+    assert!(withdrawn.status.success(), "{withdrawn:?}");
+    refused(&site, &invitation.secret, 403, "withdrawn").await?;
+    site.readmit("anna", &device, Encoding::Json, None)
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn a_person_whose_access_is_withdrawn_is_sent_away_and_stays_out() -> Result<()> {
+    let site = site().start().await?;
+    let open = site.invite("anna")?;
+    let mut anna = site.client("anna").await?;
+    let mut ben = site.client("ben").await?;
+    let withdrawn = site.pttd(&["withdraw", "--user", "anna"])?;
+    assert!(withdrawn.status.success(), "{withdrawn:?}");
+    anna.closed().await?;
+    let again = site
+        .readmit("anna", &anna.device, Encoding::Json, None)
+        .await;
+    assert!(again.is_err(), "a WELCOME for a device that was locked out");
+    refused(&site, &open.secret, 403, "withdrawn").await?;
+    ben.ask(ClientMessage::Ping {}).await.map(drop)
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_down() -> Result<()> {
     let site = site().start().await?;
     let invitation = site.invite("anna")?;

@@ -17,19 +17,20 @@ use table::{Table, median, micros, millis, percentile};
 /// Windows of a second, of which the median counts: what else runs here disturbs some.
 const WINDOWS: usize = 8;
 
+/// `bench`, or `bench joins starts forwarding presses` for some of them.
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
         ["sink", listeners] => price::sink(listeners.parse()?),
-        [] => tokio::runtime::Builder::new_current_thread()
+        _ => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(figures()),
-        _ => bail!("usage: bench"),
+            .block_on(figures(&words)),
     }
 }
 
-async fn figures() -> Result<()> {
+async fn figures(chosen: &[&str]) -> Result<()> {
     raise_limits()?;
     let cores = cores()?;
     let mut table = Table::default();
@@ -39,10 +40,16 @@ async fn figures() -> Result<()> {
         cores.client,
         machine::load_average()?
     );
-    joins(&mut table, cores).await?;
-    starts(&mut table, cores).await?;
-    forwarding(&mut table, cores).await?;
-    presses(&mut table, cores).await?;
+    let all = ["joins", "starts", "forwarding", "presses"];
+    for figure in if chosen.is_empty() { &all } else { chosen } {
+        match *figure {
+            "joins" => joins(&mut table, cores).await?,
+            "starts" => starts(&mut table, cores).await?,
+            "forwarding" => forwarding(&mut table, cores).await?,
+            "presses" => presses(&mut table, cores).await?,
+            other => bail!("no figure {other:?}, only {all:?}"),
+        }
+    }
     table.print();
     Ok(())
 }
@@ -60,7 +67,7 @@ async fn boxed(cores: Cores, channels: usize) -> Result<(Site, String)> {
         "[[user]]\nid = \"crowd\"\nrole = \"dispatch\"\nchannels = {names:?}\n"
     ));
     pin(cores.server)?;
-    let site = site().roster(&roster).start().await;
+    let site = site().roster(&roster).log_level("warn").start().await;
     pin(cores.client)?;
     let site = site?;
     let device = site.redeem(&site.invite("crowd")?.secret).await?;
@@ -107,9 +114,6 @@ async fn joins(table: &mut Table, cores: Cores) -> Result<()> {
         "<= 100 kB",
         Some(bytes <= 100e3),
     );
-    for session in sessions {
-        session.drift();
-    }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let share = idle(&site, Duration::from_secs(10)).await?;
     table.row(
@@ -125,10 +129,11 @@ async fn joins(table: &mut Table, cores: Cores) -> Result<()> {
 async fn starts(table: &mut Table, cores: Cores) -> Result<()> {
     let (site, device) = boxed(cores, 1).await?;
     let load = Load::start()?;
+    let mut crowd = Vec::new();
     for _ in 1..500 {
         let mut session = Session::sign_in(&site, &device).await?;
         load.join(&mut session, "hall0").await?;
-        session.drift();
+        crowd.push(session);
     }
     let mut talker = Session::sign_in(&site, &device).await?;
     load.join(&mut talker, "hall0").await?;
@@ -169,12 +174,13 @@ async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
     let load = Load::start()?;
     let mut talker = Session::sign_in(&site, &device).await?;
     let speaking = load.join(&mut talker, "hall0").await?;
+    let mut crowd = Vec::new();
     let mut listeners = 0;
     for wanted in [10, 100, 200, 1000] {
         while listeners < wanted {
             let mut session = Session::sign_in(&site, &device).await?;
             load.join(&mut session, "hall0").await?;
-            session.drift();
+            crowd.push(session);
             listeners += 1;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -186,7 +192,7 @@ async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
         load.talker(Some(speaking))?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         load.take_tally();
-        let (mut costs, mut delays, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut costs, mut delays, mut busy) = (Vec::new(), Vec::new(), Vec::new());
         let mut missing = 0;
         for _ in 0..WINDOWS {
             let (before, crowd_before, since) =
@@ -195,7 +201,7 @@ async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
             let tally = load.take_tally();
             let passed = since.elapsed();
             let used = (cpu(site.pid())? - before).saturating_sub(passed.mul_f64(at_rest));
-            crowd.push(Duration::from_secs_f64(
+            busy.push(Duration::from_secs_f64(
                 (cpu(std::process::id())? - crowd_before).as_secs_f64() / passed.as_secs_f64(),
             ));
             let due = (passed.as_secs_f64() * 50.0) as u64 * listeners as u64;
@@ -231,7 +237,7 @@ async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
             let measured = format!("{} : {} = {ratio:.2}", micros(cost), micros(least));
             table.row(&what, measured, "<= 2.0 x the least", Some(ratio <= 2.0));
         }
-        let busy = median(crowd).as_secs_f64();
+        let busy = median(busy).as_secs_f64();
         let lost = missing as f64 / (listeners * 50 * WINDOWS) as f64;
         if busy > 0.9 || lost > 0.01 {
             let what = format!("the crowd itself, {wanted} listeners");
@@ -253,7 +259,7 @@ async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
 /// Press -> first packet in Chromium, through the box and without it.
 async fn presses(table: &mut Table, cores: Cores) -> Result<()> {
     pin(cores.server)?;
-    let site = site().start().await;
+    let site = site().log_level("warn").start().await;
     // Browsers take what they get.
     machine::unpin()?;
     let mut press = press::press(&site?).await?;

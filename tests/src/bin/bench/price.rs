@@ -1,5 +1,5 @@
 //! The least a forwarded packet can cost on this machine: AES-GCM and one datagram out, to as many sockets
-//! of another process on another core, in the same bursts.
+//! of another process on another core, whenever a datagram comes in from there.
 
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -34,21 +34,23 @@ pub fn least(listeners: usize, windows: usize, cores: Cores) -> Result<Duration>
     let mut line = String::new();
     BufReader::new(sink.stdout.take().context("the sink's output")?).read_line(&mut line)?;
     let ports: Vec<u16> = serde_json::from_str(&line)?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let mut tell = sink.stdin.take().context("the sink's input")?;
+    writeln!(tell, "{}", socket.local_addr()?)?;
     let sender = std::thread::spawn(move || -> Result<Duration> {
         pin(cores.server)?;
-        send(&ports, windows)
+        send(&socket, &ports, windows)
     });
     let least = sender
         .join()
         .map_err(|_panic| anyhow::anyhow!("the sender panicked"))?;
-    drop(sink.stdin.take());
+    drop(tell);
     sink.wait()?;
     least
 }
 
-fn send(ports: &[u16], windows: usize) -> Result<Duration> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    setsockopt(&socket, sockopt::SndBuf, &(4 << 20))?;
+fn send(socket: &UdpSocket, ports: &[u16], windows: usize) -> Result<Duration> {
+    setsockopt(socket, sockopt::SndBuf, &(4 << 20))?;
     let key = UnboundKey::new(&AES_128_GCM, &[7; 16]).map(LessSafeKey::new);
     let key = key.map_err(|_unspecified| anyhow::anyhow!("a key"))?;
     let to: Vec<Option<SockaddrIn>> = ports
@@ -59,13 +61,11 @@ fn send(ports: &[u16], windows: usize) -> Result<Duration> {
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
     let mut nonce = 0_u128;
     let mut costs = Vec::new();
-    let mut due = Instant::now();
     let frames = (1000 / FRAME.as_millis()) as u32;
     for window in 0..=windows {
         let before = thread_cpu()?;
         for _ in 0..frames {
-            due += FRAME;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            socket.recv(&mut [0; 2048])?;
             for packet in &mut packets {
                 packet.clear();
                 packet.resize(HEADER + PAYLOAD, 0x55);
@@ -120,16 +120,26 @@ pub fn sink(listeners: usize) -> Result<()> {
         .collect::<Result<_>>()?;
     println!("{}", serde_json::to_string(&ports)?);
     std::io::stdout().flush()?;
+    let mut sender = String::new();
+    std::io::stdin().read_line(&mut sender)?;
+    let sender: SocketAddr = sender.trim().parse()?;
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
     let mut events = vec![EpollEvent::empty(); 1024];
     let mut buffer = [0; 2048];
+    let mut due = Instant::now();
     loop {
-        let ready = epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);
+        let wait = due.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+        let wait = EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::ZERO);
+        let ready = epoll.wait(&mut events, wait).unwrap_or(0);
         for event in &events[..ready] {
             while sockets[event.data() as usize].recv(&mut buffer).is_ok() {}
+        }
+        if due <= Instant::now() {
+            due += FRAME;
+            sockets[0].send_to(&[0x55; HEADER + PAYLOAD + 16], sender)?;
         }
     }
 }
