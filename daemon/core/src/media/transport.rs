@@ -492,3 +492,43 @@ fn with_opus_limits(answer: &str, pt: Pt) -> String {
     };
     answer.lines().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_costs_this_transport_and_nothing_else() {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a test's arbitrary origin of time"
+        )]
+        let now = Instant::now();
+        let made = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
+        let mut peer = RtcConfig::new().build(now);
+        let mut api = peer.sdp_api();
+        let both_ways = str0m::media::Direction::SendRecv;
+        api.add_media(str0m::media::MediaKind::Audio, both_ways, None, None, None);
+        let (offer, _) = api.apply().expect("an offer");
+        let offer = Offer {
+            transport: TransportId(1),
+            sdp: offer.to_sdp_string(),
+            certificate: Arc::new(Certificate {
+                certificate: made.certificate,
+                private_key: made.private_key,
+            }),
+            candidates: vec![SocketAddr::from(([127, 0, 0, 1], 40_000))],
+            random: [1; 32],
+        };
+        let (mut transport, _) = Transport::accept(offer, now).expect("accepted");
+        let mut outlet = Outlet::default();
+        transport.drive(&mut outlet, |_| panic!("a test's panic"));
+        assert!(matches!(
+            outlet.seen[..],
+            [Seen::Closed(CloseReason::Panicked)]
+        ));
+        outlet.seen.clear();
+        transport.handle_timeout(now + RTCP_INTERVAL, &mut outlet);
+        assert!(outlet.seen.is_empty(), "it is not driven again");
+    }
+}
