@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod figures;
 mod guests;
 mod health;
 mod invite;

@@ -249,6 +249,14 @@ impl Reactor {
         metrics::gauge!("pttd_sessions").set(self.edge.sessions() as f64);
         metrics::gauge!("pttd_talks").set(self.edge.talks() as f64);
         metrics::gauge!("pttd_websockets").set(self.clients.len() as f64);
+        let floor = self.edge.counters();
+        for (answer, count) in [
+            ("granted", floor.granted),
+            ("denied", floor.denied),
+            ("revoked", floor.revoked),
+        ] {
+            metrics::counter!("pttd_floor_total", "answer" => answer).absolute(count);
+        }
     }
 
     /// Everyone is told, and given a moment to read it.

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Control, RosterChanged};
 use crate::config::Settings;
+use crate::figures;
 use crate::health::Health;
 use crate::invite::{Guest, Inviter, Who};
 use crate::origins::Origins;
@@ -76,6 +77,7 @@ pub async fn run(options: Options) -> Result<()> {
     let metrics = PrometheusBuilder::new()
         .install_recorder()
         .context("starting the figures")?;
+    figures::describe();
     metrics::gauge!("pttd_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     let health = Health::default();
 

@@ -64,6 +64,7 @@ impl Edge {
                 left,
             } => {
                 tracing::info!(%channel, session = %to, %transmission, ?level, "floor granted");
+                self.counters.granted += 1;
                 let message = ServerMessage::StartSuccess {
                     channel_id,
                     transmission_id: transmission,
@@ -77,6 +78,7 @@ impl Edge {
                 reason,
             } => {
                 tracing::debug!(%channel, session = %to, ?reason, "floor denied");
+                self.counters.denied += 1;
                 let talk = self.talk(channel, now);
                 let message = ServerMessage::StartFailed {
                     channel_id,
@@ -116,6 +118,7 @@ impl Edge {
                 grace,
             } => {
                 tracing::info!(%channel, session = %from, %transmission, ?reason, "floor revoked");
+                self.counters.revoked += 1;
                 let message = ServerMessage::Revoked {
                     channel_id,
                     transmission_id: transmission,

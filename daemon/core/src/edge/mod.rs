@@ -127,6 +127,14 @@ struct Channel {
     members: BTreeSet<SessionId>,
 }
 
+/// What the floors have decided since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub granted: u64,
+    pub denied: u64,
+    pub revoked: u64,
+}
+
 pub struct Edge {
     settings: Settings,
     roster: Arc<Roster>,
@@ -141,6 +149,7 @@ pub struct Edge {
     next_session: u64,
     next_transport: u32,
     next_route: u32,
+    counters: Counters,
     outputs: VecDeque<Output>,
 }
 
@@ -158,6 +167,7 @@ impl Edge {
             next_session: 0,
             next_transport: 0,
             next_route: 0,
+            counters: Counters::default(),
             outputs: VecDeque::new(),
         };
         edge.replace_roster(roster, now);
@@ -237,6 +247,10 @@ impl Edge {
         for session in gone {
             self.end_session(session, EndReason::Disconnected, now);
         }
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     pub fn sessions(&self) -> usize {

@@ -7,6 +7,7 @@ mod dtls;
 mod egress;
 mod rewrite;
 mod route;
+mod sdp;
 mod shard;
 mod transport;
 

@@ -50,6 +50,8 @@ struct Net {
     events: Vec<Event>,
     now: Instant,
     certificate: Arc<Certificate>,
+    /// What someone on the LAN sends in a peer's name after each of its datagrams.
+    spoofed: Vec<Vec<u8>>,
 }
 
 impl Net {
@@ -60,6 +62,7 @@ impl Net {
             events: Vec::new(),
             now: start(),
             certificate: certificate(),
+            spoofed: Vec::new(),
         }
     }
 
@@ -177,6 +180,9 @@ impl Net {
                     quiet = false;
                     self.shard
                         .handle_datagram(source, destination, &bytes, self.now);
+                    for spoofed in self.spoofed.clone() {
+                        self.inject(source, &spoofed);
+                    }
                 }
             }
             for transmit in self.shard.poll_transmit().collect::<Vec<_>>() {
@@ -410,18 +416,12 @@ fn flow_and_stall_of_the_talker_are_told_once_each() {
 #[test]
 fn garbage_and_spoofed_alerts_are_counted_and_change_nothing() {
     let mut net = Net::new();
+    // A plaintext fatal alert, as anyone on the LAN can send it, at every step of the handshake.
+    let alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+    net.spoofed = vec![alert, vec![], vec![0], vec![0x16; 60], vec![0x80; 200]];
     net.join(1, false);
     net.join(2, false);
-    // A plaintext fatal alert, as anyone on the LAN can send it, at every step of the handshake.
-    let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
-    let garbage: [&[u8]; 4] = [&[], &[0], &[0x16; 60], &[0x80; 200]];
-    for _ in 0..400 {
-        net.run(Duration::from_millis(5));
-        for n in [1, 2] {
-            net.inject(peer_address(n), &alert);
-            garbage.iter().for_each(|g| net.inject(peer_address(n), g));
-        }
-    }
+    net.run(Duration::from_secs(2));
     assert!(
         net.peers.iter().all(|p| p.connected),
         "a spoofed alert ended a join"
@@ -429,7 +429,7 @@ fn garbage_and_spoofed_alerts_are_counted_and_change_nothing() {
     net.talker(Some(1));
     net.says(1);
     assert_eq!(net.peer(2).heard_from(), [1]);
-    assert!(net.shard.counters().undecodable >= 400);
+    assert!(net.shard.counters().undecodable >= 20);
     net.inject("127.0.0.1:9".parse().expect("an address"), &[0x80; 50]);
     assert!(net.shard.counters().unknown_peer >= 1);
 }

@@ -19,6 +19,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig}
 
 use super::egress::{Egress, Keys, Path, Stream};
 use super::rewrite::Place;
+use super::sdp::{check_limits, level_id, with_opus_limits};
 use super::{Certificate, Packet, dtls};
 use crate::ids::TransportId;
 use crate::wire::signal::{MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
@@ -458,37 +459,42 @@ fn audio_stream(rtc: &mut Rtc, answer: &str) -> Option<(Mid, Pt, Stream)> {
     None
 }
 
-/// The id the peer gave to the audio level extension, where it wants it: `a=extmap:2 urn:...`.
-fn level_id(section: &str) -> Option<u8> {
-    let (id, _) = section
-        .lines()
-        .filter_map(|l| l.strip_prefix("a=extmap:")?.split_once(' '))
-        .find(|(_, uri)| *uri == Extension::AudioLevel.as_uri())?;
-    let id = id.split('/').next()?.parse().ok()?;
-    // 15 is reserved in one-byte headers, RFC 8285 4.2.
-    (1..=14).contains(&id).then_some(id)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn check_limits(sdp: &str) -> Result<(), OfferError> {
-    let count = |prefix: &str| sdp.lines().filter(|l| l.starts_with(prefix)).count();
-    if sdp.len() > MAX_SDP {
-        Err(OfferError::TooLong)
-    } else if count("m=") > MAX_M_LINES {
-        Err(OfferError::TooManyMLines)
-    } else if count("a=candidate:") > MAX_CANDIDATES {
-        Err(OfferError::TooManyCandidates)
-    } else {
-        Ok(())
+    #[test]
+    fn a_panic_inside_costs_this_transport_and_nothing_else() {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a test's arbitrary origin of time"
+        )]
+        let now = Instant::now();
+        let made = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
+        let mut peer = RtcConfig::new().build(now);
+        let mut api = peer.sdp_api();
+        let both_ways = str0m::media::Direction::SendRecv;
+        api.add_media(str0m::media::MediaKind::Audio, both_ways, None, None, None);
+        let (offer, _) = api.apply().expect("an offer");
+        let offer = Offer {
+            transport: TransportId(1),
+            sdp: offer.to_sdp_string(),
+            certificate: Arc::new(Certificate {
+                certificate: made.certificate,
+                private_key: made.private_key,
+            }),
+            candidates: vec![SocketAddr::from(([127, 0, 0, 1], 40_000))],
+            random: [1; 32],
+        };
+        let (mut transport, _) = Transport::accept(offer, now).expect("accepted");
+        let mut outlet = Outlet::default();
+        transport.drive(&mut outlet, |_| panic!("a test's panic"));
+        assert!(matches!(
+            outlet.seen[..],
+            [Seen::Closed(CloseReason::Panicked)]
+        ));
+        outlet.seen.clear();
+        transport.handle_timeout(now + RTCP_INTERVAL, &mut outlet);
+        assert!(outlet.seen.is_empty(), "it is not driven again");
     }
-}
-
-/// Adds the Opus parameters str0m does not know (RFC 7587 6.1): wideband speech is all a radio channel
-/// carries, and a talker who knows it spends the bits there.
-fn with_opus_limits(answer: &str, pt: Pt) -> String {
-    let fmtp = format!("a=fmtp:{} ", *pt);
-    let line = |line: &str| match line.starts_with(&fmtp) {
-        true => format!("{line};maxplaybackrate=16000;sprop-maxcapturerate=16000\r\n"),
-        false => format!("{line}\r\n"),
-    };
-    answer.lines().map(line).collect()
 }

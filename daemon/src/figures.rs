@@ -1,0 +1,73 @@
+//! What each figure of `/metrics` means, for whoever reads it there.
+
+use metrics::{describe_counter, describe_gauge};
+
+pub fn describe() {
+    describe_gauge!("pttd_build_info", "1, with the version as a label");
+    describe_gauge!(
+        "pttd_sessions",
+        "devices signed in, also those lost a moment ago"
+    );
+    describe_gauge!("pttd_websockets", "WebSockets open");
+    describe_gauge!("pttd_talks", "channels on which someone is heard now");
+    describe_gauge!("pttd_media_transports", "WebRTC connections of a shard");
+    for (name, meaning) in [
+        (
+            "pttd_floor_total",
+            "answers of the floors: granted, denied, revoked",
+        ),
+        ("pttd_sign_ins_total", "uses of an invitation, by outcome"),
+        (
+            "pttd_connections_turned_away_total",
+            "TCP connections beyond the limit",
+        ),
+        (
+            "pttd_clients_too_slow_total",
+            "clients dropped because they did not read",
+        ),
+        (
+            "pttd_clients_slowed_total",
+            "messages that waited because their client sends too fast",
+        ),
+        (
+            "pttd_messages_not_understood_total",
+            "signaling messages that were none",
+        ),
+        (
+            "pttd_media_datagrams_received_total",
+            "UDP datagrams received",
+        ),
+        ("pttd_media_datagrams_sent_total", "UDP datagrams sent"),
+        (
+            "pttd_media_datagrams_not_sent_total",
+            "UDP datagrams dropped: the kernel had no room",
+        ),
+        (
+            "pttd_media_unknown_peer_total",
+            "UDP datagrams of no transport of ours",
+        ),
+        (
+            "pttd_media_undecodable_total",
+            "UDP datagrams dropped: not decoded or not authentic",
+        ),
+        ("pttd_media_packets_received_total", "RTP packets received"),
+        (
+            "pttd_media_packets_without_floor_total",
+            "RTP packets dropped: their sender had no floor",
+        ),
+        (
+            "pttd_media_packets_forwarded_total",
+            "RTP packets forwarded, one for each listener",
+        ),
+        (
+            "pttd_media_fan_out_dropped_total",
+            "packets dropped between shards: the other was too slow",
+        ),
+        (
+            "pttd_media_panics_total",
+            "transports lost to a panic of the WebRTC stack",
+        ),
+    ] {
+        describe_counter!(name, meaning);
+    }
+}
