@@ -76,10 +76,19 @@ impl SignIn {
         })
     }
 
-    /// Uses an invitation on one more device.
-    pub fn with_invitation(&self, secret: &str, from: IpAddr) -> Result<Admitted, Refused> {
+    /// Uses an invitation on one more device. `device` is the credential the device has made itself, so that
+    /// it can ask again when the answer is lost on the way; `None`: one is made here.
+    pub fn with_invitation(
+        &self,
+        secret: &str,
+        device: Option<&str>,
+        from: IpAddr,
+    ) -> Result<Admitted, Refused> {
         self.counted(from, || {
-            let device = new_secret::<32>().map_err(Refused::Store)?;
+            let device = match device {
+                Some(device) => device.to_string(),
+                None => new_secret::<32>().map_err(Refused::Store)?,
+            };
             let admitted = self.store.redeem(secret, &device, utc::now());
             let admitted = admitted.map_err(|e| match e {
                 RedeemError::Refused(refused) => Refused::SignIn(refused),
@@ -164,6 +173,13 @@ pub fn new_secret<const N: usize>() -> anyhow::Result<String> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("choosing a secret")?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Whether this is written like a device credential: 256 bits in base64url.
+pub fn is_credential(text: &str) -> bool {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .is_ok_and(|bytes| bytes.len() == 32)
 }
 
 /// Wrong tries an address may have behind it, and how fast they are forgiven. Many phones may share one
