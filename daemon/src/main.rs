@@ -31,7 +31,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::stat::{Mode, umask};
-use pttd_core::authority::Roster;
 use pttd_core::ids::UserId;
 use pttd_core::wire::signal::Role;
 use tracing_subscriber::EnvFilter;
@@ -199,18 +198,19 @@ fn main() -> ExitCode {
 }
 
 fn start(run: Run) -> Result<()> {
-    let (settings, roster) = run.files.read()?;
+    let settings = run.files.settings()?;
     log_to_stderr(settings.log.format);
     runtime()?.block_on(run::run(run::Options {
         settings,
-        roster,
+        roster: run.files.roster(),
         ready_file: run.ready_file,
         invite_everyone: run.invite_everyone,
     }))
 }
 
 fn check(files: &Files) -> Result<()> {
-    let (settings, roster) = files.read()?;
+    let settings = files.settings()?;
+    let roster = roster_file::first(files.roster().as_deref())?;
     let mistake_in = |file: &Path, error: anyhow::Error| Mistake {
         file: file.to_path_buf(),
         line: None,
@@ -243,13 +243,13 @@ fn check(files: &Files) -> Result<()> {
 }
 
 fn invite(invite: Invite) -> Result<()> {
-    let (settings, roster) = invite.files.read()?;
+    let settings = invite.files.settings()?;
     let guests = invite.guests()?;
     let cards = runtime()?.block_on(async {
         match admin::connect(&settings.state.dir).await {
             Some(daemon) => admin::ask(daemon, "/invite", &guests).await,
             None => {
-                let store = run::open_store(&settings, roster)?;
+                let store = run::open_store(&settings, invite.files.roster().as_deref())?;
                 let inviter = Inviter::of_settings(store, &settings)?;
                 Ok(inviter.invite(&guests, utc::now())?.0)
             }
@@ -306,7 +306,7 @@ fn invite(invite: Invite) -> Result<()> {
 }
 
 fn withdraw(withdraw: Withdraw) -> Result<()> {
-    let (settings, roster) = withdraw.files.read()?;
+    let settings = withdraw.files.settings()?;
     let what = match (&withdraw.user, &withdraw.link) {
         (Some(id), _) => What::User(UserId::from(id.as_str())),
         (None, link) => {
@@ -318,7 +318,7 @@ fn withdraw(withdraw: Withdraw) -> Result<()> {
         match admin::connect(&settings.state.dir).await {
             Some(daemon) => admin::ask(daemon, "/withdraw", &what).await,
             None => {
-                let store = run::open_store(&settings, roster)?;
+                let store = run::open_store(&settings, withdraw.files.roster().as_deref())?;
                 withdraw::withdraw(&store, &what)
             }
         }
@@ -331,7 +331,7 @@ fn withdraw(withdraw: Withdraw) -> Result<()> {
 }
 
 impl Files {
-    fn read(&self) -> Result<(Settings, Roster)> {
+    fn settings(&self) -> Result<Settings> {
         let mut settings = match &self.config {
             Some(path) => Settings::read(path)?,
             None => Settings::default(),
@@ -339,16 +339,15 @@ impl Files {
         if let Some(state) = &self.state {
             settings.state.dir = state.clone();
         }
-        let beside = self
-            .config
-            .as_ref()
-            .map(|path| path.with_file_name("roster.toml"));
-        let roster = match (&self.roster, beside) {
-            (Some(path), _) => roster_file::read(path)?,
-            (None, Some(path)) if path.exists() => roster_file::read(&path)?,
-            _ => roster_file::built_in()?,
-        };
-        Ok((settings, roster))
+        Ok(settings)
+    }
+
+    /// The file of the first roster, where there is one.
+    fn roster(&self) -> Option<PathBuf> {
+        self.roster.clone().or_else(|| {
+            let beside = self.config.as_ref()?.with_file_name("roster.toml");
+            beside.exists().then_some(beside)
+        })
     }
 }
 

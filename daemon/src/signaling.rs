@@ -136,7 +136,7 @@ impl Signaling {
         let admitted = tokio::task::spawn_blocking(move || match credential {
             Credential::Bearer(bearer) => sign_in.with_bearer(&bearer, from),
             Credential::Token(token) => sign_in.with_token(&token, from),
-            Credential::Device(device) => sign_in.with_device(&device, from),
+            Credential::Device(device) => sign_in.with_device(&device),
         });
         admitted
             .await
@@ -283,13 +283,8 @@ impl Client {
             }),
             Err(refused) => {
                 tracing::info!(peer = %self.peer, error = %refused, "not let in");
-                let code = match refused {
-                    Refused::Store(_) => ErrorCode::Internal,
-                    Refused::SignIn(_) | Refused::Token(_) | Refused::TooManyTries => {
-                        ErrorCode::BadCredential
-                    }
-                };
-                self.refuse(request.id, code, &refused.to_string()).await;
+                self.refuse(request.id, refused.code(), &refused.to_string())
+                    .await;
                 Err(())
             }
         }

@@ -237,8 +237,13 @@ impl Store {
                 Some(bytes) => Some(decode::<Invitation>(&bytes).map_err(broken)?),
                 None => None,
             };
+            let known = match devices.get(device_at)? {
+                Some(bytes) => Some(decode::<Device>(&bytes).map_err(broken)?),
+                None => None,
+            };
             let (left, device) =
-                authority::redeem(invitation.as_ref(), &roster, utc).map_err(abort)?;
+                authority::redeem(invitation.as_ref(), known.as_ref(), &roster, utc)
+                    .map_err(abort)?;
             invitations.insert(&invitation_at, encode(&left).map_err(broken)?)?;
             devices.insert(&device_at, encode(&device).map_err(broken)?)?;
             Ok(device)

@@ -30,7 +30,7 @@ use tower::ServiceExt;
 use crate::health::Health;
 use crate::origins::Origins;
 use crate::pki::Certificates;
-use crate::sign_in::{Admitted, Refused, SignIn};
+use crate::sign_in::{Admitted, Refused, SignIn, is_credential};
 
 const MAX_BODY: usize = 4 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -177,6 +177,7 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
 #[derive(Deserialize)]
 struct SignInRequest {
     invitation: String,
+    device: Option<String>,
 }
 
 async fn sign_in(
@@ -189,6 +190,7 @@ async fn sign_in(
         Ok(Ok(body)) => serde_json::from_slice::<SignInRequest>(&body).ok(),
         _ => None,
     };
+    let asked = asked.filter(|asked| asked.device.as_deref().is_none_or(is_credential));
     let Some(asked) = asked else {
         let message = "The page sent something this box does not understand. Reload it.";
         return refusal(StatusCode::BAD_REQUEST, "bad_request", message);
@@ -196,7 +198,9 @@ async fn sign_in(
     let admitted = {
         let web = web.clone();
         tokio::task::spawn_blocking(move || {
-            web.sign_in.with_invitation(&asked.invitation, peer.ip())
+            let device = asked.device.as_deref();
+            web.sign_in
+                .with_invitation(&asked.invitation, device, peer.ip())
         })
         .await
     };
@@ -256,6 +260,10 @@ fn refused_response(refused: &Refused) -> Response {
                 SignInError::NotOnRoster => (
                     "not_on_roster",
                     "You are no longer on this box's list. Ask its operator.",
+                ),
+                SignInError::DeviceTaken => (
+                    "device_taken",
+                    "This device was known to the box under another name. Reload the page, then try again.",
                 ),
                 SignInError::UnknownDevice | SignInError::LockedOut => (
                     "unknown_device",

@@ -137,6 +137,7 @@ fn what_cannot_be_done_is_said_with_what_can() {
     };
     assert_eq!(why(devices), "101 devices: choose 1 to 100");
     assert!(why(named(&"x".repeat(65), &["ops"])).contains("longer than 64 characters"));
+    assert!(why(named("\u{202e}annA", &["ops"])).contains("control characters"));
 }
 
 #[test]

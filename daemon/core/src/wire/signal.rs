@@ -270,6 +270,8 @@ pub enum ErrorCode {
     BadOrder,
     /// The credential is unknown, ended or revoked.
     BadCredential,
+    /// Too many bad credentials came from this address. This one was not looked at: try again in a minute.
+    TooManyTries,
     /// The channel has to be joined first.
     NotJoined,
     /// The offer or candidate was not understood or is beyond a limit.
