@@ -68,6 +68,7 @@ const { press } = talking;
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
+  if (sound.interrupted(page.selected)) return { state: 'bad', words: words.sound.interrupted };
   const state = page.connected ? page.transport?.state : 'connecting';
   if (state === 'connected') return { state: 'good', words: words.sound.on };
   if (state === 'failed' || state === 'disconnected') return { state: 'bad', words: words.sound.failed };
@@ -87,7 +88,8 @@ function notice() {
   if (passing) return passing;
   if (sound.blocked) return { kind: 'wait', sentence: words.sound.blocked };
   if (microphone.refused || microphone.state === 'lost') return { kind: 'bad', sentence: words.microphone[microphone.state] };
-  if (soundState().state === 'bad') return { kind: 'bad', sentence: words.sound.failed };
+  const heard = soundState();
+  if (heard.state === 'bad') return { kind: 'bad', sentence: heard.words };
   return { kind: 'none', sentence: '' };
 }
 
@@ -269,6 +271,7 @@ watchAttention({
   shown: (awayMs) => {
     tellPresence();
     microphone.wake();
+    sound.wake();
     signaling.hurry();
     if (page.connected) session.wake();
     if (awayMs < AWAY_WORTH_A_WORD_MS || !page.channel) return;
