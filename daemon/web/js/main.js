@@ -207,7 +207,7 @@ async function lost() {
 let toldPresence = 'awake';
 function tellPresence(anew = false) {
   if (anew) toldPresence = 'awake';
-  const state = document.visibilityState === 'hidden' || microphone.state === 'lost' ? 'asleep' : 'awake';
+  const state = document.visibilityState === 'hidden' || microphone.away ? 'asleep' : 'awake';
   if (state === toldPresence) return;
   if (signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }

@@ -18,6 +18,7 @@ export class Microphone {
   state = 'unasked';
   track = null;
   #asked = null;
+  #had = false;
   #known = new Set();
 
   /** `changed(state, before)`; `replaced(track, label)` when another microphone was taken over. */
@@ -41,6 +42,11 @@ export class Microphone {
     return Object.values(REFUSED).includes(this.state) || this.state === 'failed';
   }
 
+  /** There was a microphone and there is none now. */
+  get away() {
+    return this.#had && !this.ready;
+  }
+
   /** Asks once, however often it is called meanwhile. */
   take() {
     this.#asked ??= this.#ask(WANTED).finally(() => { this.#asked = null; });
@@ -49,7 +55,7 @@ export class Microphone {
 
   /** The page is looked at again: what the system took away while it was not is taken back. */
   async wake() {
-    if (this.state === 'lost') await this.take();
+    if (this.state === 'lost' || this.state === 'taken') await this.take();
   }
 
   async #ask(wanted) {
@@ -60,7 +66,8 @@ export class Microphone {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
       this.#keep(stream.getAudioTracks()[0]);
       this.#known = await inputs();
-      this.#become('ready');
+      this.#had = true;
+      this.#follow();
     } catch (error) {
       if (!this.ready) this.#become(REFUSED[error.name] ?? 'failed');
     }
@@ -73,6 +80,12 @@ export class Microphone {
     }
     this.track = track;
     track.onended = () => this.#lost();
+    // A phone call leaves the track alive and takes the sound out of it.
+    track.onmute = track.onunmute = () => this.#follow();
+  }
+
+  #follow() {
+    this.#become(this.track && !this.track.muted ? 'ready' : 'lost');
   }
 
   #lost() {
