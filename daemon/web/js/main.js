@@ -289,9 +289,16 @@ function keep(credential, invitation) {
   return credential;
 }
 
-function signedOut(sentence) {
-  signaling.stop();
+/** Off the box and off the microphone. */
+function leave() {
   press.end('signed out');
+  signaling.stop();
+  session.end();
+  microphone.release();
+}
+
+function signedOut(sentence) {
+  leave();
   forgetInvitation();
   link('signed-out', sentence);
   askForInvitation(sentence);

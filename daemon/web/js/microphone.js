@@ -19,6 +19,7 @@ export class Microphone {
   track = null;
   #asked = null;
   #had = false;
+  #wanted = false;
   #known = new Set();
 
   /** `changed(state, before)`; `replaced(track, label)` when another microphone was taken over. */
@@ -49,8 +50,16 @@ export class Microphone {
 
   /** Asks once, however often it is called meanwhile. */
   take() {
+    this.#wanted = true;
     this.#asked ??= this.#ask(WANTED).finally(() => { this.#asked = null; });
     return this.#asked;
+  }
+
+  /** Closes it, also one that is being asked for. */
+  release() {
+    this.#wanted = this.#had = false;
+    this.#letGo();
+    this.#become('unasked');
   }
 
   /** The page is looked at again: what the system took away while it was not is taken back. */
@@ -66,22 +75,27 @@ export class Microphone {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
       this.#keep(stream.getAudioTracks()[0]);
       this.#known = await inputs();
+      if (!this.#wanted) return this.#letGo();
       this.#had = true;
       this.#follow();
     } catch (error) {
-      if (!this.ready) this.#become(REFUSED[error.name] ?? 'failed');
+      if (this.#wanted && !this.ready) this.#become(REFUSED[error.name] ?? 'failed');
     }
   }
 
   #keep(track) {
-    if (this.track) {
-      this.track.onended = this.track.onmute = this.track.onunmute = null;
-      this.track.stop();
-    }
+    this.#letGo();
     this.track = track;
     track.onended = () => this.#lost();
     // A phone call leaves the track alive and takes the sound out of it.
     track.onmute = track.onunmute = () => this.#follow();
+  }
+
+  #letGo() {
+    if (!this.track) return;
+    this.track.onended = this.track.onmute = this.track.onunmute = null;
+    this.track.stop();
+    this.track = null;
   }
 
   #follow() {
