@@ -5,10 +5,13 @@
 //
 // For tests and for whoever looks from outside:
 //   window.pttd               read-only: {connected, session, user, box, link, selected, microphone, soundBlocked, press,
-//                             channels: {id: {name, joined, muted, talk, button, pc, unheard, members}}}
+//                             channels: {id: {name, joined, muted, talk, button, pc, sending, unheard,
+//                             members}}}
 //   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
 //   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
 //                             hearing (someone talks) | offline | listen (no microphone or no right)
+//   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
+//                             grace after a revoked one
 //   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
 //   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
 //   #emergency                hold two seconds; data-state idle | holding | on
