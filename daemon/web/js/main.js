@@ -5,10 +5,13 @@
 //
 // For tests and for whoever looks from outside:
 //   window.pttd               read-only: {connected, session, user, box, link, selected, microphone, soundBlocked, press,
-//                             channels: {id: {name, joined, muted, talk, button, pc, unheard, members}}}
+//                             channels: {id: {name, joined, muted, talk, button, pc, sending, unheard,
+//                             members}}}
 //   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
 //   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
 //                             hearing (someone talks) | offline | listen (no microphone or no right)
+//   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
+//                             grace after a revoked one
 //   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
 //   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
 //   #emergency                hold two seconds; data-state idle | holding | on
@@ -68,6 +71,7 @@ const { press } = talking;
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
+  if (sound.interrupted(page.selected)) return { state: 'bad', words: words.sound.interrupted };
   const state = page.connected ? page.transport?.state : 'connecting';
   if (state === 'connected') return { state: 'good', words: words.sound.on };
   if (state === 'failed' || state === 'disconnected') return { state: 'bad', words: words.sound.failed };
@@ -87,7 +91,8 @@ function notice() {
   if (passing) return passing;
   if (sound.blocked) return { kind: 'wait', sentence: words.sound.blocked };
   if (microphone.refused || microphone.state === 'lost') return { kind: 'bad', sentence: words.microphone[microphone.state] };
-  if (soundState().state === 'bad') return { kind: 'bad', sentence: words.sound.failed };
+  const heard = soundState();
+  if (heard.state === 'bad') return { kind: 'bad', sentence: heard.words };
   return { kind: 'none', sentence: '' };
 }
 
@@ -205,7 +210,7 @@ async function lost() {
 let toldPresence = 'awake';
 function tellPresence(anew = false) {
   if (anew) toldPresence = 'awake';
-  const state = document.visibilityState === 'hidden' || microphone.state === 'lost' ? 'asleep' : 'awake';
+  const state = document.visibilityState === 'hidden' || microphone.away ? 'asleep' : 'awake';
   if (state === toldPresence) return;
   if (signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }
@@ -269,6 +274,7 @@ watchAttention({
   shown: (awayMs) => {
     tellPresence();
     microphone.wake();
+    sound.wake();
     signaling.hurry();
     if (page.connected) session.wake();
     if (awayMs < AWAY_WORTH_A_WORD_MS || !page.channel) return;
@@ -286,9 +292,16 @@ function keep(credential, invitation) {
   return credential;
 }
 
-function signedOut(sentence) {
-  signaling.stop();
+/** Off the box and off the microphone. */
+function leave() {
   press.end('signed out');
+  signaling.stop();
+  session.end();
+  microphone.release();
+}
+
+function signedOut(sentence) {
+  leave();
   forgetInvitation();
   link('signed-out', sentence);
   askForInvitation(sentence);

@@ -93,6 +93,14 @@ export class Session {
     }
   }
 
+  /** Nobody is signed in: nothing is connected and nothing of the last one stays. */
+  end() {
+    this.#forget();
+    for (const id of page.channels.keys()) this.sound.forget(id);
+    page.channels.clear();
+    page.selected = page.me = null;
+  }
+
   /** What was broken while nobody looked is connected again. */
   wake() {
     for (const transport of page.transports.values()) {

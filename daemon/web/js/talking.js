@@ -69,7 +69,9 @@ export class Talking {
     const channel = this.#channel;
     if (channel?.mine.state !== 'onair') return;
     if (!this.microphone.ready) await this.microphone.take();
-    if (channel.mine.state === 'onair') await page.transports.get(channel.id)?.send(this.microphone.track);
+    if (channel.mine.state !== 'onair') return;
+    if (this.microphone.ready) await page.transports.get(channel.id)?.send(this.microphone.track);
+    else this.press.end('microphone');
   }
 
   /** The connection to the box was lost. */

@@ -22,6 +22,11 @@ export class Transport {
     this.changed = changed;
   }
 
+  /** True while the microphone can be heard through this connection. */
+  get sending() {
+    return this.#sender?.track?.readyState === 'live';
+  }
+
   /** Connects, or connects anew with a fresh offer. */
   async connect() {
     this.#drop();

@@ -87,6 +87,7 @@ export function outline(channel, page, microphone) {
     talk: talk && { transmissionId: talk.transmissionId, name: talk.name, level: talk.level, own },
     button: selected ? buttonState(channel, { connected: page.connected, microphone }) : channel.mine.state,
     pc: page.transports.get(channel.id)?.state ?? null,
+    sending: page.transports.get(channel.id)?.sending ?? false,
     unheard: channel.unheard,
     members: [...channel.members.values()],
   });

@@ -75,6 +75,7 @@ export const words = {
   sound: {
     on: 'Sound is on.',
     blocked: 'The browser keeps the sound off until you tap. Tap anywhere to hear.',
+    interrupted: 'Something else on this device has stopped the sound. Tap anywhere to hear again.',
     connecting: 'The sound of this channel is still connecting …',
     failed: 'The sound of this channel does not get through. Trying again … If it stays so, move closer to the Wi-Fi.',
   },
