@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::SinkExt;
 use pttd_core::edge::{ConnectionId, Input};
 use pttd_core::wire::encoding::Encoding;
 use pttd_core::wire::signal::{ClientMessage, ErrorCode, Reply, Request, RequestId, ServerMessage};
@@ -23,6 +24,10 @@ use crate::reactor::{self, ToClient};
 use crate::sign_in::{Admitted, Refused, SignIn, new_secret};
 
 pub const MAX_MESSAGE: usize = 64 * 1024;
+/// Cleared before each read: the library's own 128 KiB cost more than the message.
+const READ_BUFFER: usize = 4 * 1024;
+/// Messages are written together up to this.
+const WRITE_BUFFER: usize = 16 * 1024;
 /// A client that leaves this much unread is dropped.
 const MAX_UNREAD: usize = 256 * 1024;
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -96,7 +101,8 @@ pub async fn upgrade(
         .protocols([JSON, MESSAGE_PACK, VOICEPING])
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
-        .write_buffer_size(0)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_UNREAD)
         .on_upgrade(move |socket| async move {
             let encoding = match socket.protocol().and_then(|p| p.to_str().ok()) {
@@ -162,6 +168,15 @@ enum End {
     Lost(&'static str),
     /// The box closed it.
     Closed,
+}
+
+/// A page that is left closes with 1000 or 1001, or with no word of why (RFC 6455 7.4). Any other code is of a
+/// client that gave the connection up and will come back to its session.
+fn how_closed(frame: Option<&CloseFrame>) -> End {
+    match frame.map(|frame| frame.code) {
+        None | Some(close_code::NORMAL | close_code::AWAY | close_code::STATUS) => End::Clean,
+        Some(_) => End::Lost("given up by the client"),
+    }
 }
 
 struct Client {
@@ -287,15 +302,9 @@ impl Client {
             // All are cancel-safe: a message that is being read stays in the socket's buffer.
             tokio::select! {
                 next = queue.recv() => match next {
-                    Some(ToClient::Reply(reply)) => {
-                        if !self.send(&reply).await {
-                            return End::Lost("it does not read");
-                        }
-                    }
-                    Some(ToClient::Close) => {
-                        self.close().await;
-                        return End::Closed;
-                    }
+                    Some(next) => if let Some(end) = self.deliver(next, &mut queue).await {
+                        return end;
+                    },
                     None => return End::Lost("it does not read"),
                 },
                 read = self.socket.recv() => {
@@ -312,7 +321,7 @@ impl Client {
                             }
                         }
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                        Some(Ok(Message::Close(_))) => return End::Clean,
+                        Some(Ok(Message::Close(frame))) => return how_closed(frame.as_ref()),
                         Some(Err(_)) | None => return End::Lost("broken off"),
                     }
                 }
@@ -325,6 +334,30 @@ impl Client {
                     }
                 }
             }
+        }
+    }
+
+    /// Sends this and what waits behind it in one go. Some: the connection is over.
+    async fn deliver(
+        &mut self,
+        first: ToClient,
+        queue: &mut mpsc::Receiver<ToClient>,
+    ) -> Option<End> {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                ToClient::Reply(reply) if self.feed(&reply).await => {}
+                ToClient::Reply(_) => return Some(End::Lost("it does not read")),
+                ToClient::Close => {
+                    self.close().await;
+                    return Some(End::Closed);
+                }
+            }
+            next = queue.try_recv().ok();
+        }
+        match self.flush().await {
+            true => None,
+            false => Some(End::Lost("it does not read")),
         }
     }
 
@@ -359,6 +392,10 @@ impl Client {
     }
 
     async fn send(&mut self, reply: &Reply) -> bool {
+        self.feed(reply).await && self.flush().await
+    }
+
+    async fn feed(&mut self, reply: &Reply) -> bool {
         let message = match self.encoding.encode(reply) {
             Ok(bytes) if self.encoding == Encoding::MessagePack => Message::Binary(bytes.into()),
             Ok(bytes) => match String::from_utf8(bytes) {
@@ -370,7 +407,13 @@ impl Client {
                 return true;
             }
         };
-        self.write(message).await
+        let fed = tokio::time::timeout(WRITE_WITHIN, self.socket.feed(message)).await;
+        matches!(fed, Ok(Ok(())))
+    }
+
+    async fn flush(&mut self) -> bool {
+        let flushed = tokio::time::timeout(WRITE_WITHIN, self.socket.flush()).await;
+        matches!(flushed, Ok(Ok(())))
     }
 
     async fn write(&mut self, message: Message) -> bool {

@@ -21,6 +21,9 @@ const BATCHES: usize = 4;
 /// How soon an event the reactor had no room for is offered again.
 const AGAIN: Duration = Duration::from_millis(5);
 const FIGURES_EVERY: Duration = Duration::from_millis(500);
+/// While nobody may talk, packets are looked at no oftener than this: a thousand phones at rest send nothing
+/// but ICE checks, and each would wake the thread by itself. A grant is an order, and ends the rest at once.
+const AT_REST: Duration = Duration::from_millis(5);
 
 pub(super) struct Thread {
     shard: Shard,
@@ -33,6 +36,7 @@ pub(super) struct Thread {
     untold: VecDeque<Event>,
     figures: Arc<Figures>,
     figures_due: Instant,
+    looked: Instant,
 }
 
 impl Thread {
@@ -53,6 +57,7 @@ impl Thread {
             untold: VecDeque::new(),
             figures,
             figures_due: Instant::now(),
+            looked: Instant::now(),
         }
     }
 
@@ -61,6 +66,7 @@ impl Thread {
         while !self.events.is_closed() {
             match self.wait() {
                 Ok(readable) => {
+                    self.looked = Instant::now();
                     self.orders();
                     self.packets(&readable);
                     self.shard.handle_timeout(Instant::now());
@@ -77,6 +83,7 @@ impl Thread {
 
     /// Which sockets have something, once anything has happened.
     fn wait(&self) -> nix::Result<Vec<usize>> {
+        self.rest()?;
         let now = Instant::now();
         let until = self.shard.poll_timeout().into_iter().chain([
             self.figures_due,
@@ -100,6 +107,16 @@ impl Thread {
         }
         let readable = fds[1..].iter().enumerate().filter(|(_, fd)| ready(fd));
         Ok(readable.map(|(n, _)| n).collect())
+    }
+
+    /// Between two looks, while nobody has the floor.
+    fn rest(&self) -> nix::Result<()> {
+        let left = (self.looked + AT_REST).saturating_duration_since(Instant::now());
+        if self.shard.is_at_rest() && !left.is_zero() {
+            let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+            ppoll(&mut wake, Some(TimeSpec::from_duration(left)), None)?;
+        }
+        Ok(())
     }
 
     fn orders(&mut self) {

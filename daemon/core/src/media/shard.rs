@@ -142,6 +142,11 @@ impl Shard {
         self.by_id.len()
     }
 
+    /// Nobody on any of its routes has the floor.
+    pub fn is_at_rest(&self) -> bool {
+        self.routes.values().all(|route| route.talker().is_none())
+    }
+
     pub fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Open {
