@@ -191,6 +191,8 @@ impl Shard {
                 if let Some(&at) = self.by_id.get(&transport) {
                     if let Some(slot) = &mut self.slots[at] {
                         slot.transport.goodbye(&mut self.outlet);
+                        // Nobody asks any more what it has seen, least of all the next one in its slot.
+                        self.outlet.seen.clear();
                     }
                     self.remove(at);
                 }

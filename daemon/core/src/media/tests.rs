@@ -303,6 +303,17 @@ fn offers_beyond_a_limit_are_refused_with_a_reason() {
 }
 
 #[test]
+fn a_transport_that_is_closed_does_not_take_the_next_one_in_its_slot_along() {
+    let mut net = Net::with_peers(1);
+    let close = Command::Close(TransportId(1));
+    net.shard.handle_command(close, net.now);
+    net.join(2, false);
+    net.run(Duration::from_secs(2));
+    assert!(net.peers[1].connected);
+    assert_eq!(net.shard.transports(), 1);
+}
+
+#[test]
 fn only_the_talker_is_heard_and_the_rest_is_counted() {
     let mut net = Net::with_peers(3);
     net.says(1);
