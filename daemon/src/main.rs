@@ -37,6 +37,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 use crate::invite::{Guest, Inviter, Refused, Who};
+use crate::store::AsOwner;
 use crate::toml_file::Mistake;
 use crate::withdraw::{What, Withdrawn};
 
@@ -96,7 +97,8 @@ Examples:
   A lost phone: end all of Anna's links and devices; then invite her anew:
     pttd withdraw --user anna
 
-It works while pttd runs, and while it does not. Who holds a token can come in again with it.")]
+It works while pttd runs, and while it does not. Who is given tokens (JWT) can come in with the next one:
+take them off the issuer's list as well.")]
     Withdraw(Withdraw),
 }
 
@@ -230,29 +232,28 @@ fn check(files: &Files) -> Result<()> {
     if let (Some(certificate), Some(key)) = (&settings.web.certificate, &settings.web.key) {
         pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
     }
-    println!("all good: {}", settings.box_name());
-    println!(
-        "  page    https on {}, landing page on {}",
-        settings.web.https, settings.web.plain
-    );
-    println!("  media   from UDP port {}", settings.media.port);
-    println!("  state   {}", settings.state.dir.display());
-    println!("  tokens  {} key(s)", settings.tokens.key.len());
-    println!(
-        "  roster  {} channel(s), {} people",
+    show::say(&format!(
+        "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
+         state   {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+        settings.box_name(),
+        settings.web.https,
+        settings.web.plain,
+        settings.media.port,
+        settings.state.dir.display(),
+        settings.tokens.key.len(),
         roster.channels.len(),
         roster.users.len()
-    );
-    Ok(())
+    ))
 }
 
 fn invite(invite: Invite) -> Result<()> {
     let settings = invite.files.settings()?;
     let guests = invite.guests()?;
     let cards = runtime()?.block_on(async {
-        match admin::connect(&settings.state.dir).await {
+        match admin::connect(&settings.state.dir).await? {
             Some(daemon) => admin::ask(daemon, "/invite", &guests).await,
             None => {
+                let _owner = AsOwner::of(&settings.state.dir)?;
                 let store = run::open_store(&settings, invite.files.roster().as_deref())?;
                 let inviter = Inviter::of_settings(store, &settings)?;
                 Ok(inviter.invite(&guests, utc::now())?.0)
@@ -270,12 +271,15 @@ fn invite(invite: Invite) -> Result<()> {
         (Ok(not), None) => not.into(),
         (Err(error), _) => error.context("nobody was invited"),
     })?;
-    match &invite.sheet {
+    for doubt in show::doubts(&cards) {
+        eprintln!("{doubt}");
+    }
+    let text = match &invite.sheet {
         Some(path) => {
             if let Err(error) = std::fs::write(path, sheet::of_cards(&cards)?) {
                 // They are invited all the same.
                 for card in &cards.cards {
-                    println!("{}: {}", card.name, card.link);
+                    show::say(&format!("{}: {}", card.name, card.link))?;
                 }
                 return Err(error).with_context(|| {
                     format!(
@@ -284,29 +288,32 @@ fn invite(invite: Invite) -> Result<()> {
                     )
                 });
             }
-            println!(
+            format!(
                 "{} cards are in {}: open it in a browser and print it",
                 cards.cards.len(),
                 path.display()
-            );
+            )
         }
         None if invite.json => {
-            for card in &cards.cards {
-                let line = serde_json::json!({
+            let lines = cards.cards.iter().map(|card| {
+                serde_json::json!({
                     "user": card.user, "link": card.link, "secret": card.secret, "ends": card.ends,
-                });
-                println!("{line}");
-            }
+                })
+                .to_string()
+            });
+            lines.collect::<Vec<_>>().join("\n")
         }
         None => {
             let colours = std::io::stdout().is_terminal();
+            let mut text = String::new();
             for card in &cards.cards {
-                println!("{}", show::card(card, colours)?);
+                text.push_str(&show::card(card, colours)?);
+                text.push('\n');
             }
-            println!("{}", show::first_time(&cards));
+            text + &show::first_time(&cards)
         }
-    }
-    Ok(())
+    };
+    show::say(&text)
 }
 
 fn withdraw(withdraw: Withdraw) -> Result<()> {
@@ -319,19 +326,19 @@ fn withdraw(withdraw: Withdraw) -> Result<()> {
         }
     };
     let withdrawn: Withdrawn = runtime()?.block_on(async {
-        match admin::connect(&settings.state.dir).await {
+        match admin::connect(&settings.state.dir).await? {
             Some(daemon) => admin::ask(daemon, "/withdraw", &what).await,
             None => {
+                let _owner = AsOwner::of(&settings.state.dir)?;
                 let store = run::open_store(&settings, withdraw.files.roster().as_deref())?;
                 withdraw::withdraw(&store, &what)
             }
         }
     })?;
-    println!(
+    show::say(&format!(
         "{}: {} invitation(s) withdrawn, {} device(s) locked out",
         withdrawn.user, withdrawn.invitations, withdrawn.devices
-    );
-    Ok(())
+    ))
 }
 
 impl Files {

@@ -363,15 +363,15 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
     let control = control.clone();
     tokio::task::spawn_blocking(move || -> Result<()> {
         let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        for doubt in show::doubts(&cards) {
+            tracing::warn!("{doubt}");
+        }
         let colours = std::io::stdout().is_terminal();
         for card in &cards.cards {
-            println!("{}", show::card(card, colours)?);
+            show::say(&show::card(card, colours)?)?;
         }
-        println!(
-            "{}",
-            show::first_look(&cards, &control.inviter.origins.on_this_machine())
-        );
-        Ok(())
+        let here = control.inviter.origins.on_this_machine();
+        show::say(&show::first_look(&cards, &here))
     })
     .await?
 }

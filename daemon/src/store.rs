@@ -24,6 +24,8 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 
 use crate::sign_in::new_secret;
 
+pub use self::disk::AsOwner;
+
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
 const SYNC_ALL_EVERY: u64 = 64;
@@ -79,6 +81,7 @@ impl Store {
             .mode(0o700)
             .create(state)
             .with_context(|| format!("making the state folder {}", state.display()))?;
+        disk::refuse_foreign(state)?;
         let lock = disk::lock(state)?;
         let folder = state.join("db");
         let reserve = state.join("reserve");
