@@ -31,7 +31,9 @@ import { Microphone } from './microphone.js';
 import { page } from './page.js';
 import { reached, whereIsTheBox } from './reach.js';
 import { Session } from './session.js';
-import { forgetDevice, forgetInvitation, keepDevice, redeem, secretIn, storedDevice, takeInvitation, usedHere } from './sign-in.js';
+import {
+  forgetDevice, forgetInvitation, keepDevice, keepName, redeem, secretIn, storedDevice, storedName, takeInvitation, usedHere,
+} from './sign-in.js';
 import { Signaling } from './signaling.js';
 import { Sound } from './sound.js';
 import { Talking } from './talking.js';
@@ -174,6 +176,7 @@ function welcome(message) {
   lostSince = null;
   restartingUntil = 0;
   if (message.device) device = keep(message.device);
+  keepName(message.user.name);
   link('connected', words.link.connected(message.box));
   session.welcome(message);
   tellPresence(true);
@@ -294,6 +297,7 @@ function keep(credential, invitation) {
 
 /** Off the box and off the microphone. */
 function leave() {
+  byId('about').close();
   press.end('signed out');
   signaling.stop();
   session.end();
@@ -302,24 +306,30 @@ function leave() {
 
 function signedOut(sentence) {
   leave();
+  device = null;
   forgetInvitation();
   link('signed-out', sentence);
   askForInvitation(sentence);
 }
 
-function askForInvitation(sentence) {
-  view.drawSignIn(sentence);
+function askForInvitation(sentence, mayStay = device !== null) {
+  view.drawSignIn(sentence, mayStay ? words.signIn.stay(storedName()) : null);
   view.showView('sign-in');
 }
 
 async function enter(secret) {
   if (!secret || usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
-  askForInvitation(words.signIn.signing);
+  // It may be for someone else than who is signed in here: nobody goes on unawares as the one before.
+  leave();
+  link('signed-out', words.signIn.signing);
+  askForInvitation(words.signIn.signing, false);
   const answer = await redeem(secret);
-  if (answer.device) device = keep(answer.device, secret);
-  if (device) return connect();
+  if (answer.device) {
+    device = keep(answer.device, secret);
+    return connect();
+  }
   byId('invitation').value = `${location.origin}/#i=${secret}`;
-  return askForInvitation(answer.refused ?? words.signIn.noBox);
+  askForInvitation(answer.refused ?? words.signIn.noBox);
 }
 
 byId('sign-in-form').addEventListener('submit', (event) => {
@@ -328,6 +338,7 @@ byId('sign-in-form').addEventListener('submit', (event) => {
   if (secret) enter(secret);
   else askForInvitation(words.signIn.notALink);
 });
+byId('stay').addEventListener('click', connect);
 addEventListener('hashchange', () => {
   const secret = takeInvitation();
   if (secret && !usedHere(secret)) enter(secret);
@@ -342,8 +353,6 @@ signOut.addEventListener('click', () => {
     return;
   }
   forgetDevice();
-  device = null;
-  byId('about').close();
   signedOut(words.signIn.signedOut);
 });
 byId('about').addEventListener('close', () => {

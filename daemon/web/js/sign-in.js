@@ -2,6 +2,7 @@
 
 const DEVICE = 'pttd.device';
 const INVITATION = 'pttd.invitation';
+const NAME = 'pttd.name';
 
 /** The secret in an invitation link or in its fragment alone, or null. */
 export const secretIn = (text) => /#i=([A-Za-z0-9_-]{22})$/.exec(text.trim())?.[1] ?? null;
@@ -19,6 +20,23 @@ export function storedDevice() {
     return localStorage.getItem(DEVICE);
   } catch {
     return null;
+  }
+}
+
+/** Whose device this was when the box last said. */
+export function storedName() {
+  try {
+    return localStorage.getItem(NAME);
+  } catch {
+    return null;
+  }
+}
+
+export function keepName(name) {
+  try {
+    localStorage.setItem(NAME, name);
+  } catch {
+    // Then it is not called by a name.
   }
 }
 
@@ -46,6 +64,7 @@ export function forgetDevice() {
   forgetInvitation();
   try {
     localStorage.removeItem(DEVICE);
+    localStorage.removeItem(NAME);
   } catch {
     // Nothing was kept, so nothing has to go.
   }

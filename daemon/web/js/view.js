@@ -60,8 +60,11 @@ export function prepare() {
 /** 'starting', 'sign-in' or 'talk'. */
 export const showView = (name) => attribute(at('app'), 'data-view', name);
 
-export function drawSignIn(sentence) {
+/** `stay`: what the way back to the one who is signed in says; null without one. */
+export function drawSignIn(sentence, stay) {
   text(at('sign-in-words'), sentence);
+  at('stay').hidden = stay === null;
+  text(at('stay'), stay ?? '');
 }
 
 /** Says something once to those who do not see the page. */

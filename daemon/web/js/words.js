@@ -41,6 +41,7 @@ export const words = {
     go: 'Sign in',
     none: 'Scan the code on your card with the camera, or paste the link you were sent.',
     signing: 'Signing in …',
+    stay: (name) => (name ? `Stay signed in as ${name}` : 'Stay signed in as before'),
     notALink: 'That is not an invitation link. It ends with #i= and 22 letters and digits.',
     noBox: 'The box does not answer. Check that this device is on its Wi-Fi, then try again.',
     storage: 'This browser keeps nothing (a private window?), so the box will not know you after a reload.',
