@@ -290,8 +290,8 @@ addEventListener('offline', () => signaling.hurry());
 
 // Signing in ------------------------------------------------------------------------------------------------------
 
-function keep(credential, invitation) {
-  if (!keepDevice(credential, invitation)) say(words.signIn.storage, 'bad');
+function keep(credential, mark) {
+  if (!keepDevice(credential, mark)) say(words.signIn.storage, 'bad');
   return credential;
 }
 
@@ -318,14 +318,14 @@ function askForInvitation(sentence, mayStay = device !== null) {
 }
 
 async function enter(secret) {
-  if (!secret || usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
+  if (!secret || await usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
   // It may be for someone else than who is signed in here: nobody goes on unawares as the one before.
   leave();
   link('signed-out', words.signIn.signing);
   askForInvitation(words.signIn.signing, false);
   const answer = await redeem(secret);
   if (answer.device) {
-    device = keep(answer.device, secret);
+    device = keep(answer.device, answer.mark);
     return connect();
   }
   byId('invitation').value = `${location.origin}/#i=${secret}`;
@@ -339,9 +339,9 @@ byId('sign-in-form').addEventListener('submit', (event) => {
   else askForInvitation(words.signIn.notALink);
 });
 byId('stay').addEventListener('click', connect);
-addEventListener('hashchange', () => {
+addEventListener('hashchange', async () => {
   const secret = takeInvitation();
-  if (secret && !usedHere(secret)) enter(secret);
+  if (secret && !await usedHere(secret)) enter(secret);
 });
 
 // It takes a new invitation to come back, so it asks once.
