@@ -58,6 +58,7 @@ let drawnAt = 0;
 let lostSince = null;
 let restartingUntil = 0;
 let diagnosing = false;
+let turnedAway = false;
 let awayBefore = 0;
 
 const announce = view.announce;
@@ -161,6 +162,10 @@ function receive(message) {
       return bye(message.reason);
     case 'ERROR':
       if (message.code === 'bad_credential') return signedOut(words.signIn.badCredential);
+      if (message.code === 'too_many_tries') {
+        turnedAway = true;
+        break;
+      }
       if (message.code === 'cannot_resume') return signaling.forgetSession();
       session.receive(message);
       break;
@@ -200,6 +205,10 @@ async function lost() {
   lostSince ??= performance.now();
   if (page.connected || page.link === 'restarting') talking.linkLost();
   if (performance.now() < restartingUntil) return link('restarting', words.link.restarting);
+  if (turnedAway) {
+    turnedAway = false;
+    return link('connecting', words.link.tooManyTries);
+  }
   if (page.connected) link('connecting', words.link.lost);
   if (performance.now() - lostSince < REASON_AFTER_MS || diagnosing) return;
   diagnosing = true;
