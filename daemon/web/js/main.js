@@ -18,7 +18,8 @@
 //   #latch                    aria-pressed
 //   #talker                   data-state idle | offline | hearing | own | emergency; #talker-name, #talker-role, #talker-time
 //   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
-//   #status                   data-state connecting | connected | restarting | off-network | box-down | taken | signed-out
+//   #status                   data-state connecting | connected | restarting | off-network | unreachable | box-down |
+//                             taken | signed-out
 //   #notice                   data-kind none | wait | good | bad | emergency; #notice-words, #notice-action
 //   #recent li, #member-list li    data-state, data-presence
 //   #app                      data-view starting | sign-in | talk
@@ -85,7 +86,7 @@ function notice() {
   if (page.link === 'taken') {
     return { kind: 'wait', sentence: page.linkWords, action: words.link.takeBack, run: connect };
   }
-  if (!page.connected) return { kind: ['off-network', 'box-down'].includes(page.link) ? 'bad' : 'wait', sentence: page.linkWords };
+  if (!page.connected) return { kind: ['off-network', 'unreachable', 'box-down'].includes(page.link) ? 'bad' : 'wait', sentence: page.linkWords };
   const urgent = [...page.channels.values()].find((each) => each.id !== page.selected && each.talk?.level === 'emergency');
   if (urgent) {
     const sentence = words.emergency.elsewhere(urgent.talk.talker.name, urgent.name);
@@ -215,7 +216,7 @@ async function lost() {
   const where = await whereIsTheBox();
   diagnosing = false;
   if (page.connected || page.link === 'signed-out' || page.link === 'taken') return;
-  const state = { offline: 'off-network', elsewhere: 'off-network', silent: 'off-network', down: 'box-down', here: 'connecting' }[where];
+  const state = { offline: 'off-network', elsewhere: 'off-network', silent: 'unreachable', down: 'box-down', here: 'connecting' }[where];
   link(state, words.link[where]);
 }
 

@@ -112,7 +112,7 @@ export function draw(page) {
 
 function drawStatus(page) {
   attribute(at('status'), 'data-state', page.link);
-  const broken = ['off-network', 'box-down', 'signed-out', 'taken'].includes(page.link);
+  const broken = ['off-network', 'unreachable', 'box-down', 'signed-out', 'taken'].includes(page.link);
   const marks = {
     link: [page.link === 'connected' ? 'good' : broken ? 'bad' : 'wait', broken ? 'no-link' : 'link'],
     sound: [page.sound.state, page.sound.state === 'good' ? 'hearing' : 'no-sound'],
