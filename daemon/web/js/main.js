@@ -60,6 +60,7 @@ let lostSince = null;
 let restartingUntil = 0;
 let diagnosing = false;
 let turnedAway = false;
+let outdated = false;
 let awayBefore = 0;
 
 const announce = view.announce;
@@ -108,7 +109,15 @@ function drawSoon() {
   else drawing = setTimeout(draw, wait);
 }
 
+// The files of this page belong to the program that served them; a newer box may say what they do not know.
+function reloadWhenIdle() {
+  if (!outdated || press.active || page.channel?.talk) return;
+  outdated = false;
+  location.reload();
+}
+
 function draw() {
+  reloadWhenIdle();
   clearTimeout(drawing);
   drawing = 0;
   drawnAt = performance.now();
@@ -183,6 +192,7 @@ function welcome(message) {
   restartingUntil = 0;
   if (message.device) device = keep(message.device);
   keepName(message.user.name);
+  if (page.version && page.version !== message.version) outdated = true;
   link('connected', words.link.connected(message.box));
   session.welcome(message);
   tellPresence(true);
@@ -197,6 +207,8 @@ function bye(reason) {
     restartingUntil = performance.now() + RESTART_WITHIN_MS;
     return link('restarting', words.link.restarting);
   }
+  // Any other reason is followed by the connection's end, and that by the next attempt.
+  if (reason !== 'resumed') return;
   signaling.stop();
   talking.linkLost();
   link('taken', words.link.taken);

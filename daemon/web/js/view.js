@@ -231,9 +231,9 @@ function buttonWords(state, channel, page, now) {
     case 'queued':
       return [b.queued(mine.position), held ? b.queuedHint(mine.waiting) : b.queuedHintLatch];
     case 'denied':
-      return [words.denied[mine.reason](mine.name), words.denied.hint[mine.reason]];
+      return [(words.denied[mine.reason] ?? words.denied.other)(mine.name), words.denied.hint[mine.reason] ?? words.denied.hint.other];
     case 'revoked':
-      return [words.revoked[mine.reason], page.press ? b.letGo : ''];
+      return [words.revoked[mine.reason] ?? words.revoked.other, page.press ? b.letGo : ''];
     case 'listen':
       return [b.listen, channel.rights.talk ? b.listenMicrophone : b.listenRight];
     default:

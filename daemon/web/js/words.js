@@ -145,6 +145,7 @@ export const words = {
     not_connected: () => 'The sound is not connected',
     offline: () => 'Not connected',
     microphone: () => 'No microphone',
+    other: () => 'Not now',
     hint: {
       busy: 'Try again when it is quiet',
       queue_full: 'Try again in a moment',
@@ -153,6 +154,7 @@ export const words = {
       not_connected: 'Connecting again: try in a moment',
       offline: 'This page connects again by itself',
       microphone: 'You can listen',
+      other: 'Try again in a moment',
     },
   },
 
@@ -165,6 +167,7 @@ export const words = {
     disconnected: 'The connection was lost',
     left: 'You left the channel',
     removed: 'You may no longer talk here',
+    other: 'Your talk was ended',
   },
 
   emergency: {
