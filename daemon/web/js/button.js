@@ -142,7 +142,8 @@ export class HeadsetButton {
     this.#silence = new Audio('/silence.flac');
     this.#silence.loop = true;
     const actions = {
-      play: () => press.begin('headset', 'normal', false),
+      // A page nobody looks at must not open the microphone.
+      play: () => document.visibilityState === 'visible' && press.begin('headset', 'normal', false),
       pause: () => press.end('headset'),
       stop: () => press.end('headset'),
       hangup: () => press.end('headset'),

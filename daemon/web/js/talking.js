@@ -60,7 +60,7 @@ export class Talking {
       if (channel.mine.state !== 'onair') page.transports.get(channel.id)?.send(null);
     }, graceMs);
     this.headset.show(channel.name, page.box, false);
-    this.announce(words.revoked[channel.mine.reason]);
+    this.announce(words.revoked[channel.mine.reason] ?? words.revoked.other);
     this.denied();
   }
 

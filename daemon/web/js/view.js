@@ -60,8 +60,11 @@ export function prepare() {
 /** 'starting', 'sign-in' or 'talk'. */
 export const showView = (name) => attribute(at('app'), 'data-view', name);
 
-export function drawSignIn(sentence) {
+/** `stay`: what the way back to the one who is signed in says; null without one. */
+export function drawSignIn(sentence, stay) {
   text(at('sign-in-words'), sentence);
+  at('stay').hidden = stay === null;
+  text(at('stay'), stay ?? '');
 }
 
 /** Says something once to those who do not see the page. */
@@ -109,7 +112,7 @@ export function draw(page) {
 
 function drawStatus(page) {
   attribute(at('status'), 'data-state', page.link);
-  const broken = ['off-network', 'box-down', 'signed-out', 'taken'].includes(page.link);
+  const broken = ['off-network', 'unreachable', 'box-down', 'signed-out', 'taken'].includes(page.link);
   const marks = {
     link: [page.link === 'connected' ? 'good' : broken ? 'bad' : 'wait', broken ? 'no-link' : 'link'],
     sound: [page.sound.state, page.sound.state === 'good' ? 'hearing' : 'no-sound'],
@@ -228,9 +231,9 @@ function buttonWords(state, channel, page, now) {
     case 'queued':
       return [b.queued(mine.position), held ? b.queuedHint(mine.waiting) : b.queuedHintLatch];
     case 'denied':
-      return [words.denied[mine.reason](mine.name), words.denied.hint[mine.reason]];
+      return [(words.denied[mine.reason] ?? words.denied.other)(mine.name), words.denied.hint[mine.reason] ?? words.denied.hint.other];
     case 'revoked':
-      return [words.revoked[mine.reason], page.press ? b.letGo : ''];
+      return [words.revoked[mine.reason] ?? words.revoked.other, page.press ? b.letGo : ''];
     case 'listen':
       return [b.listen, channel.rights.talk ? b.listenMicrophone : b.listenRight];
     default:
