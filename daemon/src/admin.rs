@@ -1,10 +1,12 @@
 //! The control socket: what an operator's commands say to the running daemon. Only who may open the state
 //! folder can reach it.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::extract::{DefaultBodyLimit, State};
@@ -25,6 +27,7 @@ use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A thousand people fit easily.
 const MAX_ORDER: usize = 1 << 20;
 
@@ -152,13 +155,45 @@ fn answer<T: Serialize>(outcome: Result<T>) -> Response {
     }
 }
 
-/// Whether a daemon listens there.
-pub async fn connect(state: &Path) -> Option<UnixStream> {
-    UnixStream::connect(socket(state)).await.ok()
+/// The daemon that listens there, if one does.
+pub async fn connect(state: &Path) -> Result<Option<UnixStream>> {
+    let path = socket(state);
+    match UnixStream::connect(&path).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            Ok(None)
+        }
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(e).with_context(|| {
+            format!(
+                "you may not open {}: run this as root, or as the user the box runs as",
+                path.display()
+            )
+        }),
+        Err(e) => Err(e).with_context(|| format!("connecting to {}", path.display())),
+    }
 }
 
 /// Has the running daemon carry out an order.
 pub async fn ask<T: DeserializeOwned>(
+    stream: UnixStream,
+    path: &str,
+    order: &impl Serialize,
+) -> Result<T> {
+    within(ANSWER_WITHIN, exchange(stream, path, order)).await
+}
+
+async fn within<T>(time: Duration, exchange: impl Future<Output = Result<T>>) -> Result<T> {
+    let asked = tokio::time::timeout(time, exchange).await;
+    asked.with_context(|| {
+        format!(
+            "the running pttd has not answered for {} s, and may carry it out all the same: look at its log, \
+             or restart it",
+            time.as_secs()
+        )
+    })?
+}
+
+async fn exchange<T: DeserializeOwned>(
     stream: UnixStream,
     path: &str,
     order: &impl Serialize,
@@ -197,6 +232,27 @@ mod tests {
     use crate::config::Settings;
     use crate::roster_file;
     use crate::store::{Store, hash};
+
+    #[tokio::test]
+    async fn a_daemon_that_does_not_answer_is_not_waited_for_forever() {
+        let (here, _deaf) = UnixStream::pair().unwrap();
+        let what = What::Invitation("i".into());
+        let asked = exchange::<Withdrawn>(here, "/withdraw", &what);
+        let said = within(Duration::from_millis(10), asked).await.unwrap_err();
+        assert!(said.to_string().contains("has not answered"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn no_daemon_is_told_from_one_that_cannot_be_asked() {
+        let dir = tempfile::TempDir::new().unwrap();
+        assert!(connect(dir.path()).await.unwrap().is_none());
+        drop(listen(dir.path()).unwrap());
+        assert!(connect(dir.path()).await.unwrap().is_none());
+        let _listener = listen(dir.path()).unwrap();
+        assert!(connect(dir.path()).await.unwrap().is_some());
+        let no_folder = dir.path().join("control.sock");
+        assert!(connect(&no_folder).await.is_err());
+    }
 
     #[tokio::test]
     async fn who_is_locked_out_is_off_the_roster_for_a_moment_so_that_their_sessions_end() {

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use pttd_core::authority::is_name;
 use serde::Deserialize;
 
 use crate::toml_file::{Mistake, Step, TomlFile, Written, duration, text, texts, whole};
+
+/// Shards need the ports after it.
+const MAX_MEDIA_PORT: u16 = 65_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,7 +55,7 @@ pub struct Web {
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
     /// UDP port of the first shard; shard n uses port + n. 0: any free ones.
-    #[serde(deserialize_with = "whole::<0, 65_000, _, _>")]
+    #[serde(deserialize_with = "whole::<0, { MAX_MEDIA_PORT as u64 }, _, _>")]
     pub port: u16,
     /// Media threads. 0: one a core.
     #[serde(deserialize_with = "whole::<0, 64, _, _>")]
@@ -224,19 +228,19 @@ pub struct Advertised {
 }
 
 impl FromStr for Advertised {
-    type Err = std::net::AddrParseError;
+    type Err = ();
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<SocketAddr>() {
-            Ok(socket) => Ok(Advertised {
-                address: socket.ip(),
-                port: Some(socket.port()),
-            }),
-            Err(_) => Ok(Advertised {
-                address: text.parse()?,
-                port: None,
-            }),
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Ok(address) = text.parse() {
+            let port = None;
+            return Ok(Advertised { address, port });
         }
+        let socket: SocketAddr = text.parse().map_err(|_unlike| ())?;
+        let (address, port) = (socket.ip(), Some(socket.port()));
+        (1..=MAX_MEDIA_PORT)
+            .contains(&socket.port())
+            .then_some(Advertised { address, port })
+            .ok_or(())
     }
 }
 
@@ -247,7 +251,8 @@ impl Written for LanAddress {
     const LIKE: &'static str = "an IP address, such as \"192.168.1.5\"";
 }
 impl Written for Advertised {
-    const LIKE: &'static str = "an IP address, such as \"203.0.113.7\" or \"203.0.113.7:50000\"";
+    const LIKE: &'static str =
+        "an IP address, such as \"203.0.113.7\" or \"203.0.113.7:50000\", its port at most 65000";
 }
 impl Written for DnsName {
     const LIKE: &'static str = "a DNS name, such as \"gate.local\"";
@@ -256,12 +261,11 @@ impl Written for DnsName {
 fn name<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     use serde::de::{Error, Unexpected};
     let name = String::deserialize(d)?;
-    let good = !name.trim().is_empty() && name.chars().count() <= 64;
-    match good {
+    match is_name(&name) {
         true => Ok(Some(name)),
         false => Err(D::Error::invalid_value(
             Unexpected::Str(&name),
-            &"1 to 64 characters",
+            &"1 to 64 characters, none of them a control character",
         )),
     }
 }

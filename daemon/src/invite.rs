@@ -77,6 +77,8 @@ pub struct Card {
     /// UTC seconds since 1970.
     pub ends: u64,
     pub devices: u32,
+    /// A name led to somebody who was on the roster before: perhaps somebody else of that name.
+    pub known: bool,
 }
 
 /// What an order became: its cards, and what they have in common.
@@ -88,6 +90,8 @@ pub struct Cards {
     pub landing: String,
     /// Of the box's CA, where one has to be trusted.
     pub fingerprint: Option<String>,
+    /// The box is on no network: no phone gets anywhere with these.
+    pub only_here: bool,
     pub cards: Vec<Card>,
 }
 
@@ -133,7 +137,9 @@ impl Inviter {
             for guest in guests {
                 let line = guest.line;
                 let refuse = |why| Refused { line, why };
+                let before = roster.users.len();
                 let user = seat(roster, guest).map_err(refuse)?;
+                let known = matches!(guest.who, Who::Name(_)) && roster.users.len() == before;
                 if let Some(before) = seen.insert(user.clone(), line) {
                     let where_ =
                         before.map_or("already".into(), |line| format!("on line {line} too"));
@@ -149,7 +155,7 @@ impl Inviter {
                     ends: utc + u64::from(guest.hours) * 3_600,
                     revoked: false,
                 };
-                cards.push(self.card(roster, &invitation, secret.clone()));
+                cards.push(self.card(roster, &invitation, secret.clone(), known));
                 invitations.push((hash(&secret), invitation));
             }
             Ok((cards, invitations))
@@ -158,12 +164,13 @@ impl Inviter {
             box_name: self.box_name.clone(),
             landing: self.origins.landing(),
             fingerprint: self.fingerprint.clone(),
+            only_here: self.origins.only_here(),
             cards,
         };
         Ok((cards, roster))
     }
 
-    fn card(&self, roster: &Roster, invitation: &Invitation, secret: String) -> Card {
+    fn card(&self, roster: &Roster, invitation: &Invitation, secret: String, known: bool) -> Card {
         let entry = roster.users.get(&invitation.user);
         let channels = entry.into_iter().flat_map(|entry| entry.channels.keys());
         let channels = channels.filter_map(|id| Some(roster.channels.get(id)?.name.clone()));
@@ -176,6 +183,7 @@ impl Inviter {
             secret,
             ends: invitation.ends,
             devices: invitation.devices_left,
+            known,
         }
     }
 }

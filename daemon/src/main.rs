@@ -31,15 +31,19 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::stat::{Mode, umask};
-use pttd_core::authority::Roster;
 use pttd_core::ids::UserId;
 use pttd_core::wire::signal::Role;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 use crate::invite::{Guest, Inviter, Refused, Who};
+use crate::store::AsOwner;
 use crate::toml_file::Mistake;
 use crate::withdraw::{What, Withdrawn};
+
+/// Libraries warn about each packet that is not to their taste, and anyone can send them: 500 lines for one
+/// datagram of STUN were seen.
+const QUIET: &str = "info,sled=warn,str0m=error,is=error,dimpl=error,sctp_proto=error";
 
 /// EX_USAGE of sysexits.h: what the operator wrote is wrong, and no restart makes it right.
 const BAD_SETTINGS: u8 = 64;
@@ -93,7 +97,8 @@ Examples:
   A lost phone: end all of Anna's links and devices; then invite her anew:
     pttd withdraw --user anna
 
-It works while pttd runs, and while it does not. Who holds a token can come in again with it.")]
+It works while pttd runs, and while it does not. Who is given tokens (JWT) can come in with the next one:
+take them off the issuer's list as well.")]
     Withdraw(Withdraw),
 }
 
@@ -199,18 +204,19 @@ fn main() -> ExitCode {
 }
 
 fn start(run: Run) -> Result<()> {
-    let (settings, roster) = run.files.read()?;
+    let settings = run.files.settings()?;
     log_to_stderr(settings.log.format);
     runtime()?.block_on(run::run(run::Options {
         settings,
-        roster,
+        roster: run.files.roster(),
         ready_file: run.ready_file,
         invite_everyone: run.invite_everyone,
     }))
 }
 
 fn check(files: &Files) -> Result<()> {
-    let (settings, roster) = files.read()?;
+    let settings = files.settings()?;
+    let roster = roster_file::first(files.roster().as_deref())?;
     let mistake_in = |file: &Path, error: anyhow::Error| Mistake {
         file: file.to_path_buf(),
         line: None,
@@ -226,30 +232,29 @@ fn check(files: &Files) -> Result<()> {
     if let (Some(certificate), Some(key)) = (&settings.web.certificate, &settings.web.key) {
         pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
     }
-    println!("all good: {}", settings.box_name());
-    println!(
-        "  page    https on {}, landing page on {}",
-        settings.web.https, settings.web.plain
-    );
-    println!("  media   from UDP port {}", settings.media.port);
-    println!("  state   {}", settings.state.dir.display());
-    println!("  tokens  {} key(s)", settings.tokens.key.len());
-    println!(
-        "  roster  {} channel(s), {} people",
+    show::say(&format!(
+        "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
+         state   {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+        settings.box_name(),
+        settings.web.https,
+        settings.web.plain,
+        settings.media.port,
+        settings.state.dir.display(),
+        settings.tokens.key.len(),
         roster.channels.len(),
         roster.users.len()
-    );
-    Ok(())
+    ))
 }
 
 fn invite(invite: Invite) -> Result<()> {
-    let (settings, roster) = invite.files.read()?;
+    let settings = invite.files.settings()?;
     let guests = invite.guests()?;
     let cards = runtime()?.block_on(async {
-        match admin::connect(&settings.state.dir).await {
+        match admin::connect(&settings.state.dir).await? {
             Some(daemon) => admin::ask(daemon, "/invite", &guests).await,
             None => {
-                let store = run::open_store(&settings, roster)?;
+                let _owner = AsOwner::of(&settings.state.dir)?;
+                let store = run::open_store(&settings, invite.files.roster().as_deref())?;
                 let inviter = Inviter::of_settings(store, &settings)?;
                 Ok(inviter.invite(&guests, utc::now())?.0)
             }
@@ -266,12 +271,15 @@ fn invite(invite: Invite) -> Result<()> {
         (Ok(not), None) => not.into(),
         (Err(error), _) => error.context("nobody was invited"),
     })?;
-    match &invite.sheet {
+    for doubt in show::doubts(&cards) {
+        eprintln!("{doubt}");
+    }
+    let text = match &invite.sheet {
         Some(path) => {
             if let Err(error) = std::fs::write(path, sheet::of_cards(&cards)?) {
                 // They are invited all the same.
                 for card in &cards.cards {
-                    println!("{}: {}", card.name, card.link);
+                    show::say(&format!("{}: {}", card.name, card.link))?;
                 }
                 return Err(error).with_context(|| {
                     format!(
@@ -280,33 +288,36 @@ fn invite(invite: Invite) -> Result<()> {
                     )
                 });
             }
-            println!(
+            format!(
                 "{} cards are in {}: open it in a browser and print it",
                 cards.cards.len(),
                 path.display()
-            );
+            )
         }
         None if invite.json => {
-            for card in &cards.cards {
-                let line = serde_json::json!({
+            let lines = cards.cards.iter().map(|card| {
+                serde_json::json!({
                     "user": card.user, "link": card.link, "secret": card.secret, "ends": card.ends,
-                });
-                println!("{line}");
-            }
+                })
+                .to_string()
+            });
+            lines.collect::<Vec<_>>().join("\n")
         }
         None => {
             let colours = std::io::stdout().is_terminal();
+            let mut text = String::new();
             for card in &cards.cards {
-                println!("{}", show::card(card, colours)?);
+                text.push_str(&show::card(card, colours)?);
+                text.push('\n');
             }
-            println!("{}", show::first_time(&cards));
+            text + &show::first_time(&cards)
         }
-    }
-    Ok(())
+    };
+    show::say(&text)
 }
 
 fn withdraw(withdraw: Withdraw) -> Result<()> {
-    let (settings, roster) = withdraw.files.read()?;
+    let settings = withdraw.files.settings()?;
     let what = match (&withdraw.user, &withdraw.link) {
         (Some(id), _) => What::User(UserId::from(id.as_str())),
         (None, link) => {
@@ -315,23 +326,23 @@ fn withdraw(withdraw: Withdraw) -> Result<()> {
         }
     };
     let withdrawn: Withdrawn = runtime()?.block_on(async {
-        match admin::connect(&settings.state.dir).await {
+        match admin::connect(&settings.state.dir).await? {
             Some(daemon) => admin::ask(daemon, "/withdraw", &what).await,
             None => {
-                let store = run::open_store(&settings, roster)?;
+                let _owner = AsOwner::of(&settings.state.dir)?;
+                let store = run::open_store(&settings, withdraw.files.roster().as_deref())?;
                 withdraw::withdraw(&store, &what)
             }
         }
     })?;
-    println!(
+    show::say(&format!(
         "{}: {} invitation(s) withdrawn, {} device(s) locked out",
         withdrawn.user, withdrawn.invitations, withdrawn.devices
-    );
-    Ok(())
+    ))
 }
 
 impl Files {
-    fn read(&self) -> Result<(Settings, Roster)> {
+    fn settings(&self) -> Result<Settings> {
         let mut settings = match &self.config {
             Some(path) => Settings::read(path)?,
             None => Settings::default(),
@@ -339,16 +350,15 @@ impl Files {
         if let Some(state) = &self.state {
             settings.state.dir = state.clone();
         }
-        let beside = self
-            .config
-            .as_ref()
-            .map(|path| path.with_file_name("roster.toml"));
-        let roster = match (&self.roster, beside) {
-            (Some(path), _) => roster_file::read(path)?,
-            (None, Some(path)) if path.exists() => roster_file::read(&path)?,
-            _ => roster_file::built_in()?,
-        };
-        Ok((settings, roster))
+        Ok(settings)
+    }
+
+    /// The file of the first roster, where there is one.
+    fn roster(&self) -> Option<PathBuf> {
+        self.roster.clone().or_else(|| {
+            let beside = self.config.as_ref()?.with_file_name("roster.toml");
+            beside.exists().then_some(beside)
+        })
     }
 }
 
@@ -401,8 +411,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let wanted =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     let log = tracing_subscriber::fmt()
         .with_env_filter(wanted)
         .with_writer(std::io::stderr)

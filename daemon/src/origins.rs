@@ -54,6 +54,12 @@ impl Origins {
         .unwrap_or_else(|| self.by_name())
     }
 
+    /// Whether links lead to the box from the box alone: it has no address on a network.
+    pub fn only_here(&self) -> bool {
+        let is_loopback = |ip: &IpAddr| ip.is_loopback();
+        self.names.is_empty() && addresses_behind(self.https).iter().all(is_loopback)
+    }
+
     /// The landing page, for a first visit.
     pub fn landing(&self) -> String {
         let address = addresses_behind(self.plain)
@@ -119,20 +125,42 @@ fn addresses_behind(listener: SocketAddr) -> Vec<IpAddr> {
     if !listener.ip().is_unspecified() {
         return vec![listener.ip().to_canonical()];
     }
-    let mut all: Vec<IpAddr> = interfaces()
-        .into_iter()
-        .filter(|ip| !ip.is_loopback() && (listener.is_ipv6() || ip.is_ipv4()))
-        .collect();
-    let first = default_route();
-    all.sort_by_key(|ip| (Some(*ip) != first, ip.is_ipv6(), *ip));
+    let mut found = named_interfaces();
+    found.retain(|(_, ip)| !ip.is_loopback() && (listener.is_ipv6() || ip.is_ipv4()));
+    let mut all = likeliest_first(found, default_route());
     if all.is_empty() {
         all.push(Ipv4Addr::LOCALHOST.into());
     }
     all
 }
 
+/// Bridges of containers and tunnels lead no phone here; they count only where there is nothing else.
+fn likeliest_first(mut found: Vec<(String, IpAddr)>, default_route: Option<IpAddr>) -> Vec<IpAddr> {
+    const NOT_THE_LAN: [&str; 9] = [
+        "docker",
+        "br-",
+        "veth",
+        "virbr",
+        "cni",
+        "tailscale",
+        "wg",
+        "tun",
+        "tap",
+    ];
+    let is_lan = |name: &str| !NOT_THE_LAN.iter().any(|start| name.starts_with(start));
+    if found.iter().any(|(name, _)| is_lan(name)) {
+        found.retain(|(name, _)| is_lan(name));
+    }
+    found.sort_by_key(|(_, ip)| (Some(*ip) != default_route, ip.is_ipv6(), *ip));
+    found.into_iter().map(|(_, ip)| ip).collect()
+}
+
 /// The machine's addresses that another machine can write down: no link-local IPv6, which needs a zone.
 pub fn interfaces() -> Vec<IpAddr> {
+    named_interfaces().into_iter().map(|(_, ip)| ip).collect()
+}
+
+fn named_interfaces() -> Vec<(String, IpAddr)> {
     let found = match if_addrs::get_if_addrs() {
         Ok(found) => found,
         Err(error) => {
@@ -142,8 +170,8 @@ pub fn interfaces() -> Vec<IpAddr> {
     };
     found
         .into_iter()
-        .map(|interface| interface.ip())
-        .filter(|ip| match ip {
+        .map(|interface| (interface.name.clone(), interface.ip()))
+        .filter(|(_, ip)| match ip {
             IpAddr::V4(_) => true,
             IpAddr::V6(ip) => !ip.is_unicast_link_local(),
         })
@@ -182,6 +210,42 @@ mod tests {
         assert_eq!(named.for_links(), "https://gate.local:8443");
         assert_eq!(named.by_name(), "https://gate.local:8443");
         assert_eq!(named.landing(), "http://gate.local");
+    }
+
+    #[test]
+    fn a_bridge_or_a_tunnel_is_no_address_for_a_phone_unless_there_is_no_other() {
+        let found = |all: &[(&str, &str)]| {
+            let all = all.iter();
+            all.map(|(name, ip)| (name.to_string(), ip.parse().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let ips = |all: Vec<IpAddr>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut machine = found(&[
+            ("tailscale0", "100.64.3.4"),
+            ("docker0", "172.17.0.1"),
+            ("br-3f2a", "172.18.0.1"),
+        ]);
+        let alone = likeliest_first(machine.clone(), None);
+        assert_eq!(ips(alone), ["100.64.3.4", "172.17.0.1", "172.18.0.1"]);
+        machine.extend(found(&[
+            ("eth0", "192.168.1.5"),
+            ("wlan0", "192.168.1.6"),
+            ("wlan0", "fd00::6"),
+        ]));
+        let through_tunnel = likeliest_first(machine.clone(), machine[0].1.into());
+        assert_eq!(
+            ips(through_tunnel),
+            ["192.168.1.5", "192.168.1.6", "fd00::6"]
+        );
+        let routed = likeliest_first(machine.clone(), machine[4].1.into());
+        assert_eq!(ips(routed), ["192.168.1.6", "192.168.1.5", "fd00::6"]);
+    }
+
+    #[test]
+    fn a_box_that_only_it_can_reach_says_so() {
+        assert!(origins("127.0.0.1:443", "127.0.0.1:80", "[]").only_here());
+        assert!(!origins("127.0.0.1:443", "127.0.0.1:80", "[\"gate.local\"]").only_here());
+        assert!(!origins("192.168.1.5:443", "[::]:80", "[]").only_here());
     }
 
     #[test]

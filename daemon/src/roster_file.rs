@@ -85,8 +85,12 @@ fn silence() -> Duration {
     FloorSettings::default().silence
 }
 
-pub fn read(path: &Path) -> Result<Roster, Mistake> {
-    of_file(&TomlFile::read(path)?)
+/// The roster a box starts with: of a file, else the built-in one.
+pub fn first(path: Option<&Path>) -> Result<Roster, Mistake> {
+    match path {
+        Some(path) => of_file(&TomlFile::read(path)?),
+        None => built_in(),
+    }
 }
 
 pub fn built_in() -> Result<Roster, Mistake> {

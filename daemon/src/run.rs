@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pttd_core::authority::Roster;
 use pttd_core::edge;
 use pttd_core::media::Certificate;
 use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
@@ -35,7 +34,7 @@ use crate::signaling::{self, Signaling};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
-use crate::{listen, show, utc};
+use crate::{listen, roster_file, show, utc};
 
 /// Names and addresses of the machine come and go.
 const REFRESH_EVERY: Duration = Duration::from_secs(15);
@@ -44,8 +43,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 pub struct Options {
     pub settings: Settings,
-    /// What an empty store starts with.
-    pub roster: Roster,
+    /// The file of what an empty store starts with; `None`: the built-in roster.
+    pub roster: Option<PathBuf>,
     pub ready_file: Option<PathBuf>,
     pub invite_everyone: bool,
 }
@@ -58,7 +57,7 @@ pub async fn run(options: Options) -> Result<()> {
     let tokens = Tokens::load(&settings.tokens)?;
     let store = {
         let (settings, roster) = (settings.clone(), options.roster);
-        tokio::task::spawn_blocking(move || open_store(&settings, roster)).await??
+        tokio::task::spawn_blocking(move || open_store(&settings, roster.as_deref())).await??
     };
     let certificates = {
         let (settings, store) = (settings.clone(), store.clone());
@@ -184,16 +183,20 @@ pub async fn run(options: Options) -> Result<()> {
     ended
 }
 
-/// Opens the store, and gives it the roster where it has none yet.
-pub fn open_store(settings: &Settings, roster: Roster) -> Result<Arc<Store>> {
+/// Opens the store, and gives it the roster where it has none yet. Only then is the file read: what stands in
+/// it must not keep a box from starting that has long had its own.
+pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Store>> {
     let store = Store::open(&settings.state.dir)?;
     if !store.has_roster()? {
+        let roster = roster_file::first(roster)?;
         let (users, channels) = (roster.users.len(), roster.channels.len());
         store.change(|empty| {
             *empty = roster;
             Ok(((), Vec::new()))
         })?;
         tracing::info!(users, channels, "took the roster in");
+    } else if let Some(path) = roster {
+        tracing::info!(file = %path.display(), "this box has its roster already: the file is not read");
     }
     let forgotten = store.forget_ended_invitations(utc::now())?;
     if forgotten > 0 {
@@ -360,15 +363,35 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
     let control = control.clone();
     tokio::task::spawn_blocking(move || -> Result<()> {
         let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        for doubt in show::doubts(&cards) {
+            tracing::warn!("{doubt}");
+        }
         let colours = std::io::stdout().is_terminal();
         for card in &cards.cards {
-            println!("{}", show::card(card, colours)?);
+            show::say(&show::card(card, colours)?)?;
         }
-        println!(
-            "{}",
-            show::first_look(&cards, &control.inviter.origins.on_this_machine())
-        );
-        Ok(())
+        let here = control.inviter.origins.on_this_machine();
+        show::say(&show::first_look(&cards, &here))
     })
     .await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toml_file::Mistake;
+
+    #[test]
+    fn the_roster_file_is_read_into_an_empty_store_and_never_again() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut settings = Settings::default();
+        settings.state.dir = dir.path().join("state");
+        let file = dir.path().join("roster.toml");
+        std::fs::write(&file, "[[user]]\nid = 'dora'\nchanels = []").unwrap();
+        let refused = open_store(&settings, Some(&file)).unwrap_err();
+        assert!(refused.is::<Mistake>(), "{refused:#}");
+        open_store(&settings, None).unwrap();
+        let store = open_store(&settings, Some(&file)).unwrap();
+        assert_eq!(store.roster().users.len(), 3);
+    }
 }

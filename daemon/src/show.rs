@@ -1,5 +1,7 @@
 //! What `pttd invite` shows in the terminal.
 
+use std::io::{ErrorKind, Write};
+
 use anyhow::{Context, Result};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -36,6 +38,42 @@ pub fn card(card: &Card, colours: bool) -> Result<String> {
         card.link,
         day_and_time(card.ends),
     ))
+}
+
+/// What the operator should know before handing them out, a sentence for each.
+pub fn doubts(cards: &Cards) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if cards.only_here {
+        doubts.push(
+            "this machine has no address on a network, so the links work on it alone: connect it, then \
+             invite again"
+                .to_string(),
+        );
+    }
+    let known = cards.cards.iter().filter(|card| card.known);
+    let known: Vec<_> = known
+        .map(|card| format!("{} ({})", card.name, card.user))
+        .collect();
+    if !known.is_empty() {
+        doubts.push(format!(
+            "on the roster already: {}. Whoever uses such a link talks as them; for somebody else of the same \
+             name withdraw it and invite them under another name",
+            known.join(", ")
+        ));
+    }
+    doubts
+}
+
+/// Writes for whoever reads; who has read enough, as `head` does, is not an error.
+pub fn say(text: &str) -> Result<()> {
+    say_to(&mut std::io::stdout().lock(), text)
+}
+
+fn say_to(out: &mut impl Write, text: &str) -> Result<()> {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("writing to the standard output"),
+    }
 }
 
 /// How a phone gets to trust the box, said once below the links.
@@ -79,5 +117,20 @@ pub fn day_and_time(utc: u64) -> String {
         (Ok(text), Some(_)) => text,
         (Ok(text), None) => format!("{text} UTC"),
         (Err(_), _) => utc.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_left_is_no_error() {
+        let (mut out, reader) = UnixStream::pair().unwrap();
+        drop(reader);
+        assert!(writeln!(out, "x").is_err());
+        say_to(&mut out, "x").unwrap();
     }
 }

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pttd_core::authority::{self, Device, Roster, SignInError, User};
 use pttd_core::ids::UserId;
+use pttd_core::wire::signal::ErrorCode;
 
 use crate::store::{RedeemError, Store};
 use crate::tokens::{TokenError, Tokens};
@@ -45,6 +46,17 @@ pub enum Refused {
     Store(anyhow::Error),
 }
 
+impl Refused {
+    /// What signaling calls it. A page forgets its credential over a bad one, and over nothing else.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Refused::SignIn(_) | Refused::Token(_) => ErrorCode::BadCredential,
+            Refused::TooManyTries => ErrorCode::TooManyTries,
+            Refused::Store(_) => ErrorCode::Internal,
+        }
+    }
+}
+
 pub struct SignIn {
     store: Arc<Store>,
     tokens: Tokens,
@@ -64,10 +76,19 @@ impl SignIn {
         })
     }
 
-    /// Uses an invitation on one more device.
-    pub fn with_invitation(&self, secret: &str, from: IpAddr) -> Result<Admitted, Refused> {
+    /// Uses an invitation on one more device. `device` is the credential the device has made itself, so that
+    /// it can ask again when the answer is lost on the way; `None`: one is made here.
+    pub fn with_invitation(
+        &self,
+        secret: &str,
+        device: Option<&str>,
+        from: IpAddr,
+    ) -> Result<Admitted, Refused> {
         self.counted(from, || {
-            let device = new_secret::<32>().map_err(Refused::Store)?;
+            let device = match device {
+                Some(device) => device.to_string(),
+                None => new_secret::<32>().map_err(Refused::Store)?,
+            };
             let admitted = self.store.redeem(secret, &device, utc::now());
             let admitted = admitted.map_err(|e| match e {
                 RedeemError::Refused(refused) => Refused::SignIn(refused),
@@ -81,17 +102,16 @@ impl SignIn {
         })
     }
 
-    /// Lets a device in again.
-    pub fn with_device(&self, credential: &str, from: IpAddr) -> Result<Admitted, Refused> {
-        self.counted(from, || {
-            let device = self.store.device(credential).map_err(Refused::Store)?;
-            let roster = self.store.roster();
-            let user = authority::readmit(device.as_ref(), &roster)?;
-            Ok(Admitted {
-                user,
-                device: credential.to_string(),
-                roster,
-            })
+    /// Lets a device in again. Not counted: nobody guesses 256 bits, and behind one address may be many
+    /// phones that a neighbour's wrong tries must not keep out.
+    pub fn with_device(&self, credential: &str) -> Result<Admitted, Refused> {
+        let device = self.store.device(credential).map_err(Refused::Store)?;
+        let roster = self.store.roster();
+        let user = authority::readmit(device.as_ref(), &roster)?;
+        Ok(Admitted {
+            user,
+            device: credential.to_string(),
+            roster,
         })
     }
 
@@ -128,7 +148,7 @@ impl SignIn {
     pub fn with_bearer(&self, bearer: &str, from: IpAddr) -> Result<Admitted, Refused> {
         match bearer.contains('.') {
             true => self.with_token(bearer, from),
-            false => self.with_device(bearer, from),
+            false => self.with_device(bearer),
         }
     }
 
@@ -153,6 +173,13 @@ pub fn new_secret<const N: usize>() -> anyhow::Result<String> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("choosing a secret")?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Whether this is written like a device credential: 256 bits in base64url.
+pub fn is_credential(text: &str) -> bool {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .is_ok_and(|bytes| bytes.len() == 32)
 }
 
 /// Wrong tries an address may have behind it, and how fast they are forgiven. Many phones may share one

@@ -24,6 +24,8 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 
 use crate::sign_in::new_secret;
 
+pub use self::disk::AsOwner;
+
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
 const SYNC_ALL_EVERY: u64 = 64;
@@ -79,6 +81,7 @@ impl Store {
             .mode(0o700)
             .create(state)
             .with_context(|| format!("making the state folder {}", state.display()))?;
+        disk::refuse_foreign(state)?;
         let lock = disk::lock(state)?;
         let folder = state.join("db");
         let reserve = state.join("reserve");
@@ -237,8 +240,13 @@ impl Store {
                 Some(bytes) => Some(decode::<Invitation>(&bytes).map_err(broken)?),
                 None => None,
             };
+            let known = match devices.get(device_at)? {
+                Some(bytes) => Some(decode::<Device>(&bytes).map_err(broken)?),
+                None => None,
+            };
             let (left, device) =
-                authority::redeem(invitation.as_ref(), &roster, utc).map_err(abort)?;
+                authority::redeem(invitation.as_ref(), known.as_ref(), &roster, utc)
+                    .map_err(abort)?;
             invitations.insert(&invitation_at, encode(&left).map_err(broken)?)?;
             devices.insert(&device_at, encode(&device).map_err(broken)?)?;
             Ok(device)

@@ -12,7 +12,7 @@ use axum::http::header::{
     IF_NONE_MATCH,
 };
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -30,14 +30,15 @@ use tower::ServiceExt;
 use crate::health::Health;
 use crate::origins::Origins;
 use crate::pki::Certificates;
-use crate::sign_in::{Admitted, Refused, SignIn};
+use crate::sign_in::{Admitted, Refused, SignIn, is_credential};
 
 const MAX_BODY: usize = 4 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// The page needs nothing but the box; `https:` lets the landing page ask `/here` of the other origin.
-const POLICY: &str = "default-src 'self'; connect-src 'self' https: ws: wss:; img-src 'self' data:; \
-    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The pages need nothing but the box.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'; connect-src 'self'";
+const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
@@ -68,12 +69,14 @@ pub fn router(web: Arc<Web>) -> Router {
 
 /// What the HTTPS port answers.
 pub fn https(web: Arc<Web>, page: Router) -> Router {
-    page.layer(middleware::from_fn_with_state(web, known_host))
-        .layer(middleware::map_response(with_policy))
+    page.layer(middleware::from_fn_with_state("wss", talk_policy))
+        .layer(middleware::from_fn_with_state(web, known_host))
+        .layer(middleware::map_response(with_headers))
 }
 
 /// What the plain port answers.
 pub fn plain(web: Arc<Web>, page: Router) -> Router {
+    let page = page.layer(middleware::from_fn_with_state("ws", talk_policy));
     Router::new()
         .route("/landing.json", get(landing))
         .route("/ca.crt", get(ca_crt))
@@ -83,8 +86,9 @@ pub fn plain(web: Arc<Web>, page: Router) -> Router {
         .route("/here", get(here))
         .fallback(get(landing_file))
         .with_state(web)
+        .layer(middleware::map_response(landing_policy))
         .layer(middleware::from_fn_with_state(page, first_look))
-        .layer(middleware::map_response(with_policy))
+        .layer(middleware::map_response(with_headers))
 }
 
 /// A browser on the box itself gets the talk page without a certificate: `http://localhost` may use a
@@ -119,18 +123,45 @@ async fn known_host(State(web): State<Arc<Web>>, request: Request, next: Next) -
 
 /// The name or address the browser asked for, without the port, in lower case.
 fn host(request: &Request) -> Option<String> {
+    Some(authority(request)?.host().to_ascii_lowercase())
+}
+
+fn authority(request: &Request) -> Option<Authority> {
     let from_header = || {
         let text = request.headers().get(HOST)?.to_str().ok()?;
         text.parse::<Authority>().ok()
     };
-    let authority = request.uri().authority().cloned().or_else(from_header)?;
-    Some(authority.host().to_ascii_lowercase())
+    request.uri().authority().cloned().or_else(from_header)
 }
 
-async fn with_policy(mut response: Response) -> Response {
+/// The talk page speaks with the box it came from and nobody else. Safari before 15.4 does not take that for
+/// leave to open a WebSocket to it (`scheme`), unless it is named.
+async fn talk_policy(State(scheme): State<&'static str>, request: Request, next: Next) -> Response {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".:-[]".contains(c);
+    let policy = match authority(&request) {
+        Some(own) if own.as_str().chars().all(is_plain) => format!("{POLICY} {scheme}://{own}"),
+        _ => POLICY.to_string(),
+    };
+    let mut response = next.run(request).await;
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// The landing page asks `/here` of the HTTPS origins, to see whether they are trusted.
+async fn landing_policy(mut response: Response) -> Response {
+    if let Ok(policy) = HeaderValue::try_from(format!("{POLICY} https:")) {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+async fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
-        ("content-security-policy", POLICY),
         (
             "permissions-policy",
             "microphone=(self), camera=(), geolocation=()",
@@ -147,7 +178,7 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// An embedded file. Browsers ask each time, and are told when theirs is still the one: after an update of
-/// the box no old page talks to a new daemon.
+/// the box a page that is opened is the new one.
 fn file(path: &str, headers: &HeaderMap) -> Response {
     let path = match path.strip_prefix('/').unwrap_or(path) {
         "" => "index.html",
@@ -177,6 +208,7 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
 #[derive(Deserialize)]
 struct SignInRequest {
     invitation: String,
+    device: Option<String>,
 }
 
 async fn sign_in(
@@ -189,6 +221,7 @@ async fn sign_in(
         Ok(Ok(body)) => serde_json::from_slice::<SignInRequest>(&body).ok(),
         _ => None,
     };
+    let asked = asked.filter(|asked| asked.device.as_deref().is_none_or(is_credential));
     let Some(asked) = asked else {
         let message = "The page sent something this box does not understand. Reload it.";
         return refusal(StatusCode::BAD_REQUEST, "bad_request", message);
@@ -196,7 +229,9 @@ async fn sign_in(
     let admitted = {
         let web = web.clone();
         tokio::task::spawn_blocking(move || {
-            web.sign_in.with_invitation(&asked.invitation, peer.ip())
+            let device = asked.device.as_deref();
+            web.sign_in
+                .with_invitation(&asked.invitation, device, peer.ip())
         })
         .await
     };
@@ -256,6 +291,10 @@ fn refused_response(refused: &Refused) -> Response {
                 SignInError::NotOnRoster => (
                     "not_on_roster",
                     "You are no longer on this box's list. Ask its operator.",
+                ),
+                SignInError::DeviceTaken => (
+                    "device_taken",
+                    "This device was known to the box under another name. Reload the page, then try again.",
                 ),
                 SignInError::UnknownDevice | SignInError::LockedOut => (
                     "unknown_device",
@@ -342,7 +381,8 @@ async fn landing_file(uri: Uri, headers: HeaderMap) -> Response {
 async fn landing(State(web): State<Arc<Web>>) -> Response {
     Json(json!({
         "box": web.box_name,
-        "https": web.origins.by_name(),
+        // Where the links lead: a device is signed in at one origin, and has to come back to that one.
+        "https": web.origins.for_links(),
         "addresses": web.origins.by_address(),
         "fingerprint": web.certificates.ca().map(|ca| ca.fingerprint()),
     }))

@@ -86,7 +86,15 @@ fn a_mistake_names_file_line_and_what_would_be_right() {
         ),
         (
             "name = \"\"\n",
-            "pttd.toml, line 1: name is the string \"\", but must be 1 to 64 characters",
+            "pttd.toml, line 1: name is the string \"\", but must be 1 to 64 characters, none of them a control character",
+        ),
+        (
+            "[media]\nadvertise = [\"203.0.113.7\", \"203.0.113.7:65535\"]\n",
+            "pttd.toml, line 2: [media] advertise is the string \"203.0.113.7:65535\", but must be an IP address, such as \"203.0.113.7\" or \"203.0.113.7:50000\", its port at most 65000",
+        ),
+        (
+            "[media]\nadvertise = [\"203.0.113.7:0\"]\n",
+            "pttd.toml, line 2: [media] advertise is the string \"203.0.113.7:0\", but must be an IP address, such as \"203.0.113.7\" or \"203.0.113.7:50000\", its port at most 65000",
         ),
     ] {
         assert_eq!(mistake(text), sentence);

@@ -79,6 +79,7 @@ fn someone_new_is_put_on_the_roster_and_given_a_link() {
         format!("https://192.168.1.5:8443/#i={}", card.secret)
     );
     assert_eq!(card.secret.len(), 22);
+    assert!(!card.known);
     assert_eq!((card.ends, card.devices), (NOON + 86_400, 2));
     let user = desk.user("dora-o-dee");
     assert_eq!(channels(&user), ["ops", "stage"]);
@@ -94,6 +95,7 @@ fn someone_known_is_found_by_name_or_id_and_keeps_what_they_had() {
     for guest in [named("anna", &[]), named("ANNA", &["Operations"])] {
         let card = desk.invite(&[guest]).unwrap().remove(0);
         assert_eq!(card.user.as_str(), "anna");
+        assert!(card.known);
     }
     let by_id = Guest {
         who: Who::User("carla".into()),
@@ -137,6 +139,7 @@ fn what_cannot_be_done_is_said_with_what_can() {
     };
     assert_eq!(why(devices), "101 devices: choose 1 to 100");
     assert!(why(named(&"x".repeat(65), &["ops"])).contains("longer than 64 characters"));
+    assert!(why(named("\u{202e}annA", &["ops"])).contains("control characters"));
 }
 
 #[test]

@@ -65,15 +65,15 @@ fn token(user: &str) -> String {
 #[test]
 fn an_invitation_leaves_a_credential_that_lets_the_device_in_again() {
     let door = door();
-    let admitted = door.sign_in.with_invitation("i", PHONE).unwrap();
+    let admitted = door.sign_in.with_invitation("i", None, PHONE).unwrap();
     assert_eq!(admitted.device.len(), 43);
     assert_eq!(admitted.entry().unwrap().name, "Anna");
-    let again = door.sign_in.with_device(&admitted.device, PHONE).unwrap();
+    let again = door.sign_in.with_device(&admitted.device).unwrap();
     assert_eq!(again.user.as_str(), "anna");
     assert_eq!(again.device, admitted.device);
-    let second = door.sign_in.with_invitation("i", PHONE);
+    let second = door.sign_in.with_invitation("i", None, PHONE);
     assert!(matches!(second, Err(Refused::SignIn(SignInError::UsedUp))));
-    let guessed = door.sign_in.with_device("guessed", PHONE);
+    let guessed = door.sign_in.with_device("guessed");
     assert!(matches!(
         guessed,
         Err(Refused::SignIn(SignInError::UnknownDevice))
@@ -100,7 +100,7 @@ fn a_token_shown_twice_is_one_device_and_can_be_locked_out() {
     door.store.put_device(&first.device, &revoked).unwrap();
     for refused in [
         door.sign_in.with_token(&bens, PHONE),
-        door.sign_in.with_device(&first.device, PHONE),
+        door.sign_in.with_device(&first.device),
     ] {
         assert!(matches!(
             refused,
@@ -129,16 +129,40 @@ fn a_good_token_of_someone_not_on_the_roster_leaves_nothing() {
 fn who_is_wrong_too_often_waits_and_nobody_else_does() {
     let door = door();
     for _ in 0..MAX_FAILED {
-        let wrong = door.sign_in.with_invitation("wrong", PHONE);
+        let wrong = door.sign_in.with_invitation("wrong", None, PHONE);
         assert!(matches!(
             wrong,
             Err(Refused::SignIn(SignInError::UnknownInvitation))
         ));
     }
-    let right = door.sign_in.with_invitation("i", PHONE);
+    let right = door.sign_in.with_invitation("i", None, PHONE);
     assert!(matches!(right, Err(Refused::TooManyTries)));
+    assert_eq!(right.unwrap_err().code(), ErrorCode::TooManyTries);
     let neighbour: IpAddr = "192.168.1.21".parse().unwrap();
-    assert!(door.sign_in.with_invitation("i", neighbour).is_ok());
+    assert!(door.sign_in.with_invitation("i", None, neighbour).is_ok());
+}
+
+#[test]
+fn a_phone_that_is_known_comes_in_however_often_others_behind_its_address_are_wrong() {
+    let door = door();
+    let phone = door
+        .sign_in
+        .with_invitation("i", None, PHONE)
+        .unwrap()
+        .device;
+    for _ in 0..=MAX_FAILED {
+        let _ = door.sign_in.with_bearer("guessed", PHONE);
+        let _ = door.sign_in.with_invitation("wrong", None, PHONE);
+    }
+    let throttled = door
+        .sign_in
+        .with_invitation("wrong", None, PHONE)
+        .unwrap_err();
+    assert_eq!(throttled.code(), ErrorCode::TooManyTries);
+    let again = door.sign_in.with_bearer(&phone, PHONE).unwrap();
+    assert_eq!(again.user.as_str(), "anna");
+    let unknown = door.sign_in.with_device("guessed").unwrap_err();
+    assert_eq!(unknown.code(), ErrorCode::BadCredential);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::unistd::{User, geteuid, setegid, seteuid};
 
 /// sled would take a gigabyte; the whole state is small.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -49,6 +50,51 @@ pub fn lock(state: &Path) -> Result<File> {
             Err(e).with_context(|| format!("locking {}", path.display()))
         }
     }
+}
+
+/// Root, while it acts as the owner of the state: what it made as root the box, which runs as somebody else,
+/// could not open afterwards.
+pub struct AsOwner {
+    was_root: bool,
+}
+
+impl AsOwner {
+    pub fn of(state: &Path) -> Result<AsOwner> {
+        let owner = match std::fs::metadata(state) {
+            Ok(folder) if geteuid().is_root() && folder.uid() != 0 => folder,
+            _ => return Ok(AsOwner { was_root: false }),
+        };
+        let become_owner =
+            || setegid(owner.gid().into()).and_then(|()| seteuid(owner.uid().into()));
+        become_owner().with_context(|| format!("acting as the owner of {}", state.display()))?;
+        Ok(AsOwner { was_root: true })
+    }
+}
+
+impl Drop for AsOwner {
+    fn drop(&mut self) {
+        if self.was_root {
+            // Root got here, and may go back.
+            let _ = seteuid(0.into()).and_then(|()| setegid(0.into()));
+        }
+    }
+}
+
+/// Root in somebody else's state would lock them out of it.
+pub fn refuse_foreign(state: &Path) -> Result<()> {
+    let owner = std::fs::metadata(state)
+        .with_context(|| format!("looking at {}", state.display()))?
+        .uid();
+    if geteuid().is_root() && owner != 0 {
+        let name = User::from_uid(owner.into()).ok().flatten();
+        let name = name.map_or_else(|| format!("user {owner}"), |user| user.name);
+        bail!(
+            "the state folder {} belongs to {name}, who could not open what root leaves there: run pttd as \
+             {name}, or name another folder with --state",
+            state.display()
+        );
+    }
+    Ok(())
 }
 
 /// A snapshot whose writing was cut off, by a full disk or a power cut at start. sled 0.34.7 takes it for a

@@ -157,10 +157,10 @@ async fn only_a_browser_on_the_box_itself_gets_the_page_without_https() {
 async fn figures_are_for_the_box_and_for_admins() {
     let site = site();
     let page = "10.0.0.5:8443";
-    let admitted = site
-        .web
-        .sign_in
-        .with_invitation("i", PHONE.parse::<SocketAddr>().unwrap().ip());
+    let admitted =
+        site.web
+            .sign_in
+            .with_invitation("i", None, PHONE.parse::<SocketAddr>().unwrap().ip());
     let anna = format!("Bearer {}", admitted.unwrap().device);
     let ask = |peer, bearer: Option<&str>| {
         let mut request = request(peer, page, "/metrics");
@@ -188,6 +188,46 @@ async fn figures_are_for_the_box_and_for_admins() {
         })
         .unwrap();
     assert_eq!(ask(PHONE, Some(&anna)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_device_that_never_heard_the_answer_asks_again_and_is_in() {
+    let site = site();
+    let credential = "A".repeat(43);
+    let sign_in = |invitation: &str, device: &str| {
+        let body = json!({ "invitation": invitation, "device": device });
+        site.https(post_to("/api/v1/sign-in", body.to_string()))
+    };
+    for _ in 0..2 {
+        let signed_in = json_of(sign_in("i", &credential).await).await;
+        assert_eq!(signed_in["device"], credential);
+        assert_eq!(signed_in["user"]["userId"], "anna");
+    }
+    let other_device = sign_in("i", &format!("{}A", "B".repeat(42))).await;
+    assert_eq!(json_of(other_device).await["error"], "used_up");
+
+    let of_ben = Invitation {
+        user: UserId::from("ben"),
+        devices_left: 1,
+        ends: utc::now() + 60,
+        revoked: false,
+    };
+    let invited = site
+        .store
+        .change(|_| Ok(((), vec![(hash("bens"), of_ben)])));
+    invited.unwrap();
+    let annas = sign_in("bens", &credential).await;
+    assert_eq!(annas.status(), StatusCode::FORBIDDEN);
+    assert_eq!(json_of(annas).await["error"], "device_taken");
+    let anna = UserId::from("anna");
+    site.store.lock_out_devices_of(&anna).unwrap();
+    let locked_out = sign_in("i", &credential).await;
+    assert_eq!(json_of(locked_out).await["error"], "device_taken");
+    for malformed in ["", "A", &"A".repeat(44), &"!".repeat(43)] {
+        let refused = sign_in("bens", malformed).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{malformed:?}");
+        assert_eq!(json_of(refused).await["error"], "bad_request");
+    }
 }
 
 #[tokio::test]
@@ -221,6 +261,24 @@ async fn an_invitation_is_exchanged_once() {
 }
 
 #[tokio::test]
+async fn only_the_landing_page_may_ask_other_origins() {
+    let site = site();
+    let allowed = |response: Response| {
+        let policy = response.headers()["content-security-policy"].to_str();
+        let (_, allowed) = policy.unwrap().split_once("connect-src ").unwrap();
+        allowed.to_string()
+    };
+    let talk = site.https(request(PHONE, "gate.local:8443", "/")).await;
+    assert_eq!(allowed(talk), "'self' wss://gate.local:8443");
+    let here = site.plain(request(HERE, "localhost:8080", "/")).await;
+    assert_eq!(allowed(here), "'self' ws://localhost:8080");
+    let landing = site.plain(request(PHONE, "gate.local:8080", "/")).await;
+    assert_eq!(allowed(landing), "'self' https:");
+    let odd = site.https(request(PHONE, "a;b@10.0.0.5", "/")).await;
+    assert_eq!(allowed(odd), "'self'");
+}
+
+#[tokio::test]
 async fn a_file_the_browser_has_is_not_sent_again() {
     let site = site();
     let page = "10.0.0.5:8443";
@@ -228,7 +286,6 @@ async fn a_file_the_browser_has_is_not_sent_again() {
     assert_eq!(first.status(), StatusCode::OK);
     assert_eq!(first.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
     assert_eq!(first.headers()[CACHE_CONTROL], "no-cache");
-    assert_eq!(first.headers()["content-security-policy"], POLICY);
     let mut again = request(PHONE, page, "/");
     again
         .headers_mut()

@@ -3,5 +3,7 @@
 mod roster;
 mod sign_in;
 
-pub use roster::{Channel, FloorPolicy, FloorSettings, Membership, Roster, RosterError, User};
+pub use roster::{
+    Channel, FloorPolicy, FloorSettings, Membership, Roster, RosterError, User, is_name,
+};
 pub use sign_in::{Device, Invitation, SignInError, readmit, redeem};

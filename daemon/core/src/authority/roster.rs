@@ -91,7 +91,9 @@ pub enum RosterError {
         "{what} {id:?} is not a good id: use 1 to 64 of a-z, A-Z, 0-9, dot, dash and underscore"
     )]
     BadId { what: &'static str, id: String },
-    #[error("{what} {id:?} has no name, or one longer than 64 characters")]
+    #[error(
+        "{what} {id:?} has no name, or one that is longer than 64 characters or has control characters in it"
+    )]
     BadName { what: &'static str, id: String },
     #[error("user {user:?} belongs to channel {channel:?}, which the roster does not have")]
     NoSuchChannel { user: String, channel: String },
@@ -222,9 +224,43 @@ fn check_id(what: &'static str, id: &str) -> Result<(), RosterError> {
 }
 
 fn check_name(what: &'static str, id: &str, name: &str) -> Result<(), RosterError> {
-    let good = !name.trim().is_empty() && name.chars().count() <= 64;
-    good.then_some(()).ok_or_else(|| RosterError::BadName {
-        what,
-        id: id.to_string(),
-    })
+    is_name(name)
+        .then_some(())
+        .ok_or_else(|| RosterError::BadName {
+            what,
+            id: id.to_string(),
+        })
+}
+
+/// Whether people can be shown this as a name: a name that turns the direction of the text around would pass
+/// for another.
+pub fn is_name(text: &str) -> bool {
+    let turns_text = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.trim().is_empty()
+        && text.chars().count() <= 64
+        && !text.chars().any(|c| c.is_control() || turns_text(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_people_can_read() {
+        for good in ["Anna", "Jürgen Öz", "李 小龍", "דנה", &"x".repeat(64)] {
+            assert!(is_name(good), "{good:?}");
+        }
+        for bad in [
+            "",
+            "  ",
+            "Anna\nBen",
+            "Anna\u{1b}[2J",
+            "\u{202e}nneB",
+            "Ben\u{2066}",
+            "\u{200f}Ben",
+            &"x".repeat(65),
+        ] {
+            assert!(!is_name(bad), "{bad:?}");
+        }
+    }
 }

@@ -41,15 +41,27 @@ pub enum SignInError {
     LockedOut,
     #[error("this person is no longer on the box's roster")]
     NotOnRoster,
+    #[error("this device credential is taken: make another")]
+    DeviceTaken,
 }
 
-/// Uses an invitation once: what it becomes, and the device it lets in.
+/// Uses an invitation once: what it becomes, and the device it lets in. `known` is what is stored under the
+/// device's credential: a device that is in already asks again because it never heard the answer, and costs
+/// the invitation nothing.
 pub fn redeem(
     invitation: Option<&Invitation>,
+    known: Option<&Device>,
     roster: &Roster,
     utc: u64,
 ) -> Result<(Invitation, Device), SignInError> {
     let invitation = invitation.ok_or(SignInError::UnknownInvitation)?;
+    if let Some(known) = known {
+        if known.revoked || known.user != invitation.user {
+            return Err(SignInError::DeviceTaken);
+        }
+        readmit(Some(known), roster)?;
+        return Ok((invitation.clone(), known.clone()));
+    }
     if invitation.revoked {
         return Err(SignInError::Withdrawn);
     }
