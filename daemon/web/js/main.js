@@ -77,9 +77,9 @@ const { press } = talking;
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
   if (sound.interrupted(page.selected)) return { state: 'bad', words: words.sound.interrupted };
-  const state = page.connected ? page.transport?.state : 'connecting';
-  if (state === 'connected') return { state: 'good', words: words.sound.on };
-  if (state === 'failed' || state === 'disconnected') return { state: 'bad', words: words.sound.failed };
+  const transport = page.connected ? page.transport : null;
+  if (transport?.state === 'connected') return { state: 'good', words: words.sound.on };
+  if (transport?.failing || transport?.state === 'disconnected') return { state: 'bad', words: words.sound.failed };
   return { state: 'wait', words: words.sound.connecting };
 }
 
