@@ -77,9 +77,9 @@ const { press } = talking;
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
   if (sound.interrupted(page.selected)) return { state: 'bad', words: words.sound.interrupted };
-  const state = page.connected ? page.transport?.state : 'connecting';
-  if (state === 'connected') return { state: 'good', words: words.sound.on };
-  if (state === 'failed' || state === 'disconnected') return { state: 'bad', words: words.sound.failed };
+  const transport = page.connected ? page.transport : null;
+  if (transport?.state === 'connected') return { state: 'good', words: words.sound.on };
+  if (transport?.failing || transport?.state === 'disconnected') return { state: 'bad', words: words.sound.failed };
   return { state: 'wait', words: words.sound.connecting };
 }
 
@@ -109,6 +109,15 @@ function drawSoon() {
   else drawing = setTimeout(draw, wait);
 }
 
+function look() {
+  const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
+  return { ...page, microphone, sound: soundState(), press: press.active, keyboard, notice: notice() };
+}
+
+function drawClock() {
+  if (document.visibilityState === 'visible') view.drawClock(look());
+}
+
 // The files of this page belong to the program that served them; a newer box may say what they do not know.
 function reloadWhenIdle() {
   if (!outdated || press.active || page.channel?.talk) return;
@@ -121,15 +130,14 @@ function draw() {
   clearTimeout(drawing);
   drawing = 0;
   drawnAt = performance.now();
-  const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
-  view.draw({ ...page, microphone, sound: soundState(), press: press.active, keyboard, notice: notice() });
+  view.draw(look());
   const onAir = page.channel?.mine.state === 'onair';
   const talk = page.channel?.talk;
   if (onAir) sound.measure(microphone.track, view.drawLevel);
   else if (talk) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
   // The clock runs only while there is a time to show.
-  if ((onAir || talk) && !ticking) ticking = setInterval(draw, 250);
+  if ((onAir || talk) && !ticking) ticking = setInterval(drawClock, 250);
   if (!onAir && !talk && ticking) {
     clearInterval(ticking);
     ticking = 0;

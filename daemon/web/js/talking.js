@@ -31,7 +31,10 @@ export class Talking {
       if (channel.mine !== mine) return this.microphone.ready && this.say(words.microphone.readyNow);
       if (!this.microphone.ready) return this.#refuse('microphone');
     }
-    if (!channel.joined || page.transports.get(channel.id)?.state !== 'connected' || channel.request !== null) return;
+    const transport = page.transports.get(channel.id);
+    // Whoever presses does not wait for the next try.
+    if (transport?.state === 'failed') transport.connect();
+    if (!channel.joined || transport?.state !== 'connected' || channel.request !== null) return;
     channel.request = this.signaling.send({ type: 'START', channelId: channel.id, level: mine.level });
     this.draw();
   }

@@ -110,6 +110,13 @@ export function draw(page) {
   drawTitle(channel, page);
 }
 
+/** What time alone changes. */
+export function drawClock(page) {
+  const now = performance.now();
+  drawTalker(page.channel, page, now);
+  drawButton(page.channel, page, now);
+}
+
 function drawStatus(page) {
   attribute(at('status'), 'data-state', page.link);
   const broken = ['off-network', 'unreachable', 'box-down', 'signed-out', 'taken'].includes(page.link);
@@ -266,6 +273,7 @@ function drawRecent(channel) {
   });
 }
 
+const byName = new Intl.Collator(undefined, { numeric: true });
 function drawMembers(channel) {
   const members = channel ? [...channel.members.values()] : [];
   const asleep = members.filter((member) => member.presence !== 'awake').length;
@@ -279,7 +287,7 @@ function drawMembers(channel) {
       presence: member.presence,
       talks: channel.talk?.talker.sessionId === member.sessionId,
     }))
-    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    .sort((a, b) => byName.compare(a.name, b.name));
   relist(at('member-list'), rows, ({ name, note, presence, talks }) => {
     const mark = picture(talks ? 'hearing' : { awake: 'people', asleep: 'asleep', lost: 'no-link' }[presence]);
     const item = make('li', {}, mark, make('span', { textContent: name }), make('span', { textContent: note }));
