@@ -47,7 +47,7 @@ pub async fn turn() -> Turn {
 pub struct Browser {
     pub page: Client,
     pub voice: Voice,
-    driver: Child,
+    _driver: Driver,
     /// Kept open: a driver that cannot speak ends.
     _said: BufReader<ChildStdout>,
     _dir: TempDir,
@@ -107,20 +107,32 @@ impl Turn {
         Ok(Browser {
             page,
             voice,
-            driver,
+            _driver: driver,
             _said: said,
             _dir: dir,
         })
     }
 }
 
-fn start_driver() -> Result<(Child, BufReader<ChildStdout>, u16)> {
-    let mut driver = Command::new("chromedriver")
+/// Ends with whoever started it, whether a browser came of it or not.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Not SIGKILL: asked, it takes its browser along.
+        let _ = kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM);
+        let _ = self.0.wait();
+    }
+}
+
+fn start_driver() -> Result<(Driver, BufReader<ChildStdout>, u16)> {
+    let driver = Command::new("chromedriver")
         .arg("--port=0")
         .stdout(Stdio::piped())
         .spawn()
         .context("starting chromedriver; `make test` installs it")?;
-    let mut said = BufReader::new(driver.stdout.take().context("chromedriver's output")?);
+    let mut driver = Driver(driver);
+    let mut said = BufReader::new(driver.0.stdout.take().context("chromedriver's output")?);
     let mut line = String::new();
     while said.read_line(&mut line)? > 0 {
         if let Some((_, port)) = line.split_once("started successfully on port ") {
@@ -149,14 +161,6 @@ impl WebDriverCompatibleCommand for Devtools {
             Method::POST,
             Some(json!({ "cmd": self.0, "params": self.1 }).to_string()),
         )
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // Not SIGKILL: asked, it takes its browser along.
-        let _ = kill(Pid::from_raw(self.driver.id() as i32), Signal::SIGTERM);
-        let _ = self.driver.wait();
     }
 }
 

@@ -136,7 +136,8 @@ async fn no_page_asks_anyone_but_the_box_or_breaks_its_own_rules() -> Result<()>
     // By the network's name, as a phone: the landing page, which finds that HTTPS is trusted here.
     let landing = format!("http://gate.local:{}/", site.ready.plain.port());
     anna.page.goto(&landing).await?;
-    anna.until("document.body.innerText.length > 100").await?;
+    anna.until("document.querySelector('#secure').dataset.state === 'good'")
+        .await?;
     anna.has_no_complaints().await?;
     asks_only_the_box(&anna).await
 }

@@ -249,6 +249,8 @@ async fn ends(page: &Browser, listener: &mut Phone) -> Result<()> {
         }
     )?;
     page.until("document.querySelector('#talk-button').dataset.state !== 'onair'")
+        .await?;
+    page.until("Object.values(window.pttd.channels).every((channel) => !channel.sending)")
         .await
 }
 
@@ -283,8 +285,9 @@ async fn the_space_bar_and_the_latch_talk_too() -> Result<()> {
 async fn with_the_microphone_refused_a_page_says_so_and_still_hears() -> Result<()> {
     let turn = turn().await;
     let site = site().start().await?;
-    let mut ben = site.phone_on("ben", "ops").await?;
+    let ben = turn.page(&site, BEN).await?;
     let anna = turn.page(&site, ANNA).await?;
+    anna.listen_in().await?;
     let denied = json!({ "permission": { "name": "microphone" }, "setting": "denied", "origin": site.url("") });
     anna.devtools("Browser.setPermission", denied).await?;
     anna.hold("#talk-button").await?;
@@ -296,10 +299,9 @@ async fn with_the_microphone_refused_a_page_says_so_and_still_hears() -> Result<
         words.contains("microphone") && !words.contains("NotAllowed"),
         "{words}"
     );
-    ben.press("ops").await?;
-    anna.until("document.querySelector('#talker').dataset.state === 'hearing'")
-        .await?;
-    ben.release("ops").await.map(drop)
+    ben.goes_on_air().await?;
+    anna.hears(ben.voice).await?;
+    ben.releases().await
 }
 
 #[tokio::test]
