@@ -133,6 +133,7 @@ pub async fn run(options: Options) -> Result<()> {
     parts.spawn(refresh(
         certificates.clone(),
         store,
+        state.clone(),
         metrics,
         health,
         stop.clone(),
@@ -187,6 +188,7 @@ pub async fn run(options: Options) -> Result<()> {
 /// it must not keep a box from starting that has long had its own.
 pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Store>> {
     let store = Store::open(&settings.state.dir)?;
+    utc::recall(&settings.state.dir);
     if !store.has_roster()? {
         let roster = roster_file::first(roster)?;
         let (users, channels) = (roster.users.len(), roster.channels.len());
@@ -271,6 +273,7 @@ async fn serve_control(
 async fn refresh(
     certificates: Arc<Certificates>,
     store: Arc<Store>,
+    state: PathBuf,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     health: Health,
     stop: CancellationToken,
@@ -282,7 +285,9 @@ async fn refresh(
     {
         metrics.run_upkeep();
         let (certificates, store) = (certificates.clone(), store.clone());
-        let checked = tokio::task::spawn_blocking(move || store.check()).await;
+        let folder = state.clone();
+        let check = move || store.check().and_then(|()| utc::keep(&folder));
+        let checked = tokio::task::spawn_blocking(check).await;
         health.tell(
             "memory",
             checked.context("looking at it panicked").flatten(),
