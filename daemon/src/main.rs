@@ -41,6 +41,10 @@ use crate::store::AsOwner;
 use crate::toml_file::Mistake;
 use crate::withdraw::{What, Withdrawn};
 
+/// Libraries warn about each packet that is not to their taste, and anyone can send them: 500 lines for one
+/// datagram of STUN were seen.
+const QUIET: &str = "info,sled=warn,str0m=error,is=error,dimpl=error,sctp_proto=error";
+
 /// EX_USAGE of sysexits.h: what the operator wrote is wrong, and no restart makes it right.
 const BAD_SETTINGS: u8 = 64;
 
@@ -407,8 +411,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let wanted =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sled=warn"));
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     let log = tracing_subscriber::fmt()
         .with_env_filter(wanted)
         .with_writer(std::io::stderr)

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -30,6 +31,9 @@ const FAN_OUTS: usize = 512;
 const SEND_BUFFER: usize = 4 << 20;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// A media thread that has not gone round for this long hangs.
+const HANGS: Duration = Duration::from_secs(5);
+
 enum ToShard {
     Command(Command),
     Bind(UdpSocket),
@@ -47,6 +51,8 @@ struct Inbox {
 struct Shard {
     inbox: Inbox,
     figures: Arc<Figures>,
+    /// Its rounds when they were last looked at, and since when they stand still.
+    rounds: (u64, Instant),
     transports: usize,
     /// The address each socket is bound to.
     bound: BTreeMap<IpAddr, SocketAddr>,
@@ -55,7 +61,10 @@ struct Shard {
 /// What a shard has counted, as the reactor reads it.
 #[derive(Default)]
 struct Figures {
-    counters: [AtomicU64; 7],
+    counters: [AtomicU64; 8],
+    /// Rounds of the thread, so that one that hangs is noticed.
+    rounds: AtomicU64,
+    panics: AtomicU64,
     sent: AtomicU64,
     not_sent: AtomicU64,
     fan_out_dropped: AtomicU64,
@@ -103,6 +112,7 @@ impl Media {
             shards.push(Shard {
                 inbox,
                 figures,
+                rounds: (0, Instant::now()),
                 transports: 0,
                 bound: BTreeMap::new(),
             });
@@ -112,7 +122,13 @@ impl Media {
             homes: HashMap::new(),
             settings: settings.clone(),
         };
-        media.follow_addresses()?;
+        if let Err(error) = media.follow_addresses() {
+            // An address may still be on its way, as IPv6's are right after boot.
+            if media.shards.iter().any(|shard| shard.bound.is_empty()) {
+                return Err(error);
+            }
+            tracing::warn!(error = %format!("{error:#}"), "an address cannot be used for media");
+        }
         Ok(media)
     }
 
@@ -207,6 +223,18 @@ impl Media {
         }
     }
 
+    /// Whether every thread has gone round lately: each does twice a second, however little there is to do.
+    pub fn is_alive(&mut self, now: Instant) -> bool {
+        let alive = |shard: &mut Shard| {
+            let rounds = shard.figures.rounds.load(Ordering::Relaxed);
+            if shard.rounds.0 != rounds {
+                shard.rounds = (rounds, now);
+            }
+            now.saturating_duration_since(shard.rounds.1) < HANGS
+        };
+        self.shards.iter_mut().all(alive)
+    }
+
     /// Hands the shards' figures to `/metrics`.
     pub fn tell_figures(&self) {
         for (n, shard) in self.shards.iter().enumerate() {
@@ -244,21 +272,24 @@ impl Figures {
             counters.undecodable,
             counters.packets_received,
             counters.without_floor,
+            counters.too_many,
             counters.packets_forwarded,
             counters.panics,
         ];
         for (figure, now) in self.counters.iter().zip(now) {
             figure.store(now, Ordering::Relaxed);
         }
+        self.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     fn tell(&self, shard: usize, transports: usize) {
-        const NAMES: [&str; 7] = [
+        const NAMES: [&str; 8] = [
             "pttd_media_datagrams_received_total",
             "pttd_media_unknown_peer_total",
             "pttd_media_undecodable_total",
             "pttd_media_packets_received_total",
             "pttd_media_packets_without_floor_total",
+            "pttd_media_packets_too_many_total",
             "pttd_media_packets_forwarded_total",
             "pttd_media_panics_total",
         ];
@@ -270,6 +301,7 @@ impl Figures {
         for (name, figure) in NAMES.into_iter().zip(&self.counters) {
             count(name, figure);
         }
+        count("pttd_media_datagrams_panicked_total", &self.panics);
         count("pttd_media_datagrams_sent_total", &self.sent);
         count("pttd_media_datagrams_not_sent_total", &self.not_sent);
         count("pttd_media_fan_out_dropped_total", &self.fan_out_dropped);

@@ -12,7 +12,7 @@ use pttd_core::edge::{ConnectionId, Edge, Input, Output, Settings};
 use pttd_core::ids::TransportId;
 use pttd_core::media::{Certificate, Event, Offer, Transport};
 use pttd_core::wire::signal::Reply;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,8 @@ const INPUTS: usize = 1024;
 const EVENTS: usize = 4096;
 /// Messages waiting for one client. The largest burst is a full channel coming and going at once.
 const OUTBOX: usize = 2048;
+/// Offers answered at a time.
+const BUILDING: usize = 1;
 /// How long clients have to read their goodbye when the daemon stops.
 const GOODBYES: Duration = Duration::from_secs(1);
 const FOLLOW_ADDRESSES: Duration = Duration::from_secs(10);
@@ -73,7 +75,7 @@ impl Inbox {
         let _ = decided.await;
     }
 
-    /// False where the reactor is gone; where it hangs, this does as well.
+    /// False where the reactor is gone or a media thread hangs; where the reactor hangs, this does as well.
     pub async fn answers(&self) -> bool {
         let (here, answer) = oneshot::channel();
         self.give(Message::AreYouThere(here)).await;
@@ -94,6 +96,7 @@ pub struct Reactor {
     inputs: mpsc::Receiver<Message>,
     events: mpsc::Receiver<Event>,
     inbox: Inbox,
+    building: Arc<Semaphore>,
     health: Health,
 }
 
@@ -115,6 +118,7 @@ impl Reactor {
             inputs,
             events,
             inbox: Inbox(inbox),
+            building: Arc::new(Semaphore::new(BUILDING)),
             health,
         })
     }
@@ -178,7 +182,9 @@ impl Reactor {
                 let _ = done.send(());
             }
             Message::AreYouThere(here) => {
-                let _ = here.send(());
+                if self.media.is_alive(now) {
+                    let _ = here.send(());
+                }
             }
         }
     }
@@ -208,9 +214,11 @@ impl Reactor {
         let Some(client) = self.clients.get(&connection) else {
             return;
         };
-        if let Err(mpsc::error::TrySendError::Full(_)) = client.try_send(message) {
-            tracing::warn!(connection = connection.0, "a client does not read, dropped");
-            metrics::counter!("pttd_clients_too_slow_total").increment(1);
+        if let Err(refused) = client.try_send(message) {
+            if let mpsc::error::TrySendError::Full(_) = refused {
+                tracing::debug!(connection = connection.0, "a client does not read, dropped");
+                metrics::counter!("pttd_clients_too_slow_total").increment(1);
+            }
             // Without its queue the WebSocket's task ends.
             self.clients.remove(&connection);
             let clean = false;
@@ -223,8 +231,10 @@ impl Reactor {
     fn build(&mut self, transport: TransportId, sdp: String) {
         let candidates = self.media.settle(transport);
         let certificate = self.certificate.clone();
-        let inbox = self.inbox.clone();
+        let (inbox, room) = (self.inbox.clone(), self.building.clone());
         tokio::spawn(async move {
+            // Never an error: nobody closes it. Without a permit a thousand offers would crowd out the rest.
+            let _room = room.acquire().await;
             let mut random = [0; 32];
             let built = match getrandom::fill(&mut random) {
                 Ok(()) => Transport::accept(

@@ -26,7 +26,8 @@ use crate::sign_in::{Admitted, Refused, SignIn, new_secret};
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Cleared before each read: the library's own 128 KiB cost more than the message.
 const READ_BUFFER: usize = 4 * 1024;
-/// Messages are written together up to this.
+/// Messages are written together up to this many, and this many bytes.
+const TOGETHER: usize = 64;
 const WRITE_BUFFER: usize = 16 * 1024;
 /// A client that leaves this much unread is dropped.
 const MAX_UNREAD: usize = 256 * 1024;
@@ -38,8 +39,8 @@ const LOST_AFTER: Duration = Duration::from_secs(12);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// WebSockets at a time.
 const MAX_CONNECTIONS: usize = 4096;
-/// Messages a client may send at once, and then each second. Who sends faster is read slower.
-const BURST: f64 = 1000.0;
+/// What a client may ask at once, and then each second; see [`price`]. Who asks for more is read slower.
+const BURST: f64 = 400.0;
 const PER_SECOND: f64 = 100.0;
 /// Messages that were not understood before the connection is given up.
 const MAX_MISTAKES: u32 = 20;
@@ -75,7 +76,8 @@ pub async fn upgrade(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let Ok(room) = signaling.room.clone().try_acquire_owned() else {
-        tracing::warn!(%peer, "too many WebSockets, one more refused");
+        tracing::debug!(%peer, "too many WebSockets, one more refused");
+        metrics::counter!("pttd_websockets_refused_total").increment(1);
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             "too many devices are connected\n",
@@ -87,7 +89,7 @@ pub async fn upgrade(
         Some(token) => match signaling.admit(Credential::Bearer(token), peer.ip()).await {
             Ok(admitted) => Some(admitted),
             Err(refused) => {
-                tracing::info!(%peer, error = %refused, "not let in");
+                not_let_in(peer.ip(), &refused);
                 let status = match refused {
                     Refused::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
                     Refused::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -142,6 +144,12 @@ impl Signaling {
             .await
             .unwrap_or_else(|e| Err(Refused::Store(e.into())))
     }
+}
+
+/// Anyone can be refused as often as they like: the log is not theirs to fill.
+fn not_let_in(peer: IpAddr, refused: &Refused) {
+    tracing::debug!(%peer, error = %refused, "not let in");
+    metrics::counter!("pttd_websockets_not_let_in_total").increment(1);
 }
 
 /// A token in the `Authorization` header, or in the list of subprotocols: the one of three parts.
@@ -282,7 +290,7 @@ impl Client {
                 resume,
             }),
             Err(refused) => {
-                tracing::info!(peer = %self.peer, error = %refused, "not let in");
+                not_let_in(self.peer, &refused);
                 self.refuse(request.id, refused.code(), &refused.to_string())
                     .await;
                 Err(())
@@ -339,7 +347,9 @@ impl Client {
         queue: &mut mpsc::Receiver<ToClient>,
     ) -> Option<End> {
         let mut next = Some(first);
+        let mut fed = 0;
         while let Some(message) = next {
+            fed += 1;
             match message {
                 ToClient::Reply(reply) if self.feed(&reply).await => {}
                 ToClient::Reply(_) => return Some(End::Lost("it does not read")),
@@ -348,7 +358,12 @@ impl Client {
                     return Some(End::Closed);
                 }
             }
-            next = queue.try_recv().ok();
+            // The client is read and pinged in between.
+            next = if fed < TOGETHER {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
         }
         match self.flush().await {
             true => None,
@@ -358,12 +373,14 @@ impl Client {
 
     /// False: enough of this client.
     async fn request(&mut self, bytes: &[u8]) -> bool {
-        let wait = self.allowance.take(Instant::now());
+        let request = self.decode(bytes);
+        let price = request.as_ref().map_or(1.0, |r| price(&r.message));
+        let wait = self.allowance.take(price, Instant::now());
         if !wait.is_zero() {
             metrics::counter!("pttd_clients_slowed_total").increment(1);
             tokio::time::sleep(wait).await;
         }
-        match self.decode(bytes) {
+        match request {
             Ok(request) => {
                 let connection = self.id;
                 let input = Input::Message {
@@ -447,6 +464,23 @@ fn error(id: Option<RequestId>, code: ErrorCode, message: &str) -> Reply {
     }
 }
 
+/// What a message costs the box and the others: some are told to everyone on each of the sender's channels.
+fn price(message: &ClientMessage) -> f64 {
+    match message {
+        ClientMessage::Presence { .. } => 20.0,
+        ClientMessage::Join { .. }
+        | ClientMessage::Leave { .. }
+        | ClientMessage::WebrtcOffer { .. } => 4.0,
+        ClientMessage::Hello { .. }
+        | ClientMessage::IceCandidate { .. }
+        | ClientMessage::Start { .. }
+        | ClientMessage::Stop { .. }
+        | ClientMessage::Mute { .. }
+        | ClientMessage::Unmute { .. }
+        | ClientMessage::Ping {} => 1.0,
+    }
+}
+
 /// How fast a client may send: a bucket of messages that fills with time.
 struct Allowance {
     left: f64,
@@ -462,9 +496,9 @@ impl Allowance {
     }
 
     /// How long to wait before the message may go on.
-    fn take(&mut self, now: Instant) -> Duration {
+    fn take(&mut self, price: f64, now: Instant) -> Duration {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * PER_SECOND;
-        self.left = (self.left + gained).min(BURST) - 1.0;
+        self.left = (self.left + gained).min(BURST) - price;
         self.at = now;
         Duration::from_secs_f64((-self.left / PER_SECOND).max(0.0))
     }

@@ -91,6 +91,50 @@ impl DerefMut for Phone {
     }
 }
 
+/// A transport that waits for the box's answer.
+pub struct Offered {
+    pub sdp: String,
+    endpoint: Endpoint,
+    socket: UdpSocket,
+    local: SocketAddr,
+}
+
+impl Offered {
+    pub async fn new() -> Result<Offered> {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        let local = socket.local_addr()?;
+        let (endpoint, sdp) = Endpoint::new(local, Instant::now())?;
+        Ok(Offered {
+            sdp,
+            endpoint,
+            socket,
+            local,
+        })
+    }
+
+    pub fn answered(self, sdp: String, tag: u32, forged: Vec<Vec<u8>>) -> Result<Transport> {
+        let remote = candidate(&sdp)?;
+        let (orders, taken) = mpsc::unbounded_channel();
+        let (told, state) = watch::channel(State::default());
+        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
+        let line = Line {
+            socket: self.socket,
+            forged,
+            heard: Arc::clone(&heard),
+        };
+        tokio::spawn(live(self.endpoint, line, tag, taken, told));
+        let transport = Transport {
+            orders,
+            state,
+            heard,
+            local: self.local,
+            remote,
+        };
+        transport.order(Order::Answer(sdp))?;
+        Ok(transport)
+    }
+}
+
 impl Phone {
     pub fn of(signal: Client) -> Phone {
         let tag = match &signal.welcome {
@@ -130,43 +174,22 @@ impl Phone {
     /// The same, while somebody forges datagrams from this phone's own address: these, with each one it sends.
     pub async fn connect_through(&mut self, channel: &str, forged: Vec<Vec<u8>>) -> Result<()> {
         let mut transport = self.offer(channel, forged).await?;
-        transport
-            .until("connected", |state| state.connected)
-            .await?;
+        transport.is_connected().await?;
         self.transports.insert(channel.into(), transport);
         Ok(())
     }
 
     async fn offer(&mut self, channel: &str, forged: Vec<Vec<u8>>) -> Result<Transport> {
         let channel_id = ChannelId::from(channel);
-        let socket = UdpSocket::bind("127.0.0.1:0").await?;
-        let local = socket.local_addr()?;
-        let (endpoint, sdp) = Endpoint::new(local, Instant::now())?;
+        let offered = Offered::new().await?;
+        let sdp = offered.sdp.clone();
         let answered = self
             .ask(ClientMessage::WebrtcOffer { channel_id, sdp })
             .await?;
         let ServerMessage::WebrtcAnswer { sdp, .. } = answered else {
             bail!("{} offering: {answered:?}", self.user)
         };
-        let remote = candidate(&sdp)?;
-        let (orders, taken) = mpsc::unbounded_channel();
-        let (told, state) = watch::channel(State::default());
-        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
-        let line = Line {
-            socket,
-            forged,
-            heard: Arc::clone(&heard),
-        };
-        tokio::spawn(live(endpoint, line, self.tag, taken, told));
-        let transport = Transport {
-            orders,
-            state,
-            heard,
-            local,
-            remote,
-        };
-        transport.order(Order::Answer(sdp))?;
-        Ok(transport)
+        offered.answered(sdp, self.tag, forged)
     }
 
     pub fn on(&mut self, channel: &str) -> Result<&mut Transport> {
@@ -228,6 +251,10 @@ impl Phone {
 }
 
 impl Transport {
+    pub async fn is_connected(&mut self) -> Result<()> {
+        self.until("connected", |state| state.connected).await
+    }
+
     fn order(&self, order: Order) -> Result<()> {
         self.orders
             .send(order)

@@ -264,6 +264,26 @@ async fn leaving_ends_the_sound_and_the_others_see_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_has_left_may_come_back() -> Result<()> {
+    let site = site().start().await?;
+    let mut anna = site.phone_on("anna", "ops").await?;
+    for _ in 0..3 {
+        let mut ben = site.phone_on("ben", "ops").await?;
+        for _ in 0..3 {
+            anna.press("ops").await?;
+            ben.on("ops")?.hears(anna.tag, 5).await?;
+            anna.release("ops").await?;
+            ben.ask(ClientMessage::Leave {
+                channel_id: "ops".into(),
+            })
+            .await?;
+            ben.join("ops").await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_person_on_two_channels_hears_both_and_talks_on_one() -> Result<()> {
     let site = site().start().await?;
     let mut anna = site.phone_on("anna", "ops").await?;

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use pttd_core::wire::signal::{
     ClientMessage, ErrorCode, Level, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP, Presence, ServerMessage,
 };
-use pttd_tests::client::{Client, Encoding};
+use pttd_tests::client::{Client, Encoding, Socket};
 use pttd_tests::endpoint::Endpoint;
 use pttd_tests::expect;
-use pttd_tests::phone::Phone;
+use pttd_tests::phone::{Offered, Phone};
 use pttd_tests::site::{Site, site};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const BOTH: [Encoding; 2] = [Encoding::Json, Encoding::MessagePack];
 
 fn join(channel: &str) -> ClientMessage {
@@ -450,4 +451,76 @@ async fn messages_on_the_wire_are_those_of_the_documents() -> Result<()> {
         json!({"listen": true, "talk": true, "level": "emergency"})
     );
     answers(&mut anna).await
+}
+
+/// Whether all that is expected is there; "*" stands for anything.
+fn is_like(said: &Value, expected: &Value) -> bool {
+    match (said, expected) {
+        (_, Value::String(any)) if any == "*" => !said.is_null(),
+        (Value::Object(said), Value::Object(expected)) => expected
+            .iter()
+            .all(|(key, value)| said.get(key).is_some_and(|said| is_like(said, value))),
+        _ => said == expected,
+    }
+}
+
+#[tokio::test]
+async fn the_conversation_on_the_design_page_goes_as_it_is_written() -> Result<()> {
+    let page = include_str!("../../daemon/design/signaling.md");
+    let conversation = page.split("```conversation\n").nth(1);
+    let lines = conversation.context("the conversation")?.lines();
+    let site = site().start().await?;
+    let device = site.redeem(&site.invite("anna")?.secret).await?;
+    let headers = [("sec-websocket-protocol", "pttd.json")];
+    let (mut socket, _) = site.websocket(&headers).await?;
+    let mut offered = None;
+    let mut transport = None;
+    let mut said = 0;
+    for line in lines.take_while(|line| !line.starts_with("```")) {
+        let (way, json) = line.split_at(2);
+        let mut message: Value = serde_json::from_str(json).context(line)?;
+        if way == "> " {
+            if message["type"] == "HELLO" {
+                message["device"] = device.clone().into();
+            }
+            if message["type"] == "WEBRTC_OFFER" {
+                let new = Offered::new().await?;
+                message["sdp"] = new.sdp.clone().into();
+                offered = Some(new);
+            }
+            socket.send(Message::text(message.to_string())).await?;
+            continue;
+        }
+        let answer = next_text(&mut socket).await.context(line)?;
+        ensure!(is_like(&answer, &message), "{answer}\nis not\n{message}");
+        // What is left out is nothing the page does not name elsewhere.
+        if answer["type"] == "START_FAILED" || answer["type"] == "STOP" {
+            let names = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+            ensure!(
+                names(&answer) == names(&message),
+                "{answer}\nis not\n{message}"
+            );
+        }
+        if let Some(offered) = offered.take() {
+            let sdp = answer["sdp"].as_str().context("sdp")?.to_string();
+            let mut new = offered.answered(sdp, 1, Vec::new())?;
+            new.is_connected().await?;
+            transport = Some(new);
+        }
+        said += 1;
+    }
+    ensure!(said > 12 && transport.is_some(), "only {said} answers");
+    Ok(())
+}
+
+async fn next_text(socket: &mut Socket) -> Result<Value> {
+    let text = async {
+        loop {
+            let message = socket.next().await.context("the connection is over")??;
+            if let Message::Text(text) = message {
+                return Ok(serde_json::from_str(&text)?);
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, text).await?
 }

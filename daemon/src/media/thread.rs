@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -142,10 +143,15 @@ impl Thread {
                 let Some(socket) = self.sockets.get_mut(*n) else {
                     break;
                 };
-                let (to, shard) = (socket.address(), &mut self.shard);
+                let (to, shard, figures) = (socket.address(), &mut self.shard, &self.figures);
                 let now = Instant::now();
-                let full =
-                    socket.receive(|from, bytes| shard.handle_datagram(from, to, bytes, now));
+                let full = socket.receive(|from, bytes| {
+                    // Transports catch their own panics; this is for what lies around them.
+                    let handled = || shard.handle_datagram(from, to, bytes, now);
+                    if catch_unwind(AssertUnwindSafe(handled)).is_err() {
+                        figures.panics.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
                 self.fan_out();
                 self.send();
                 if !full {

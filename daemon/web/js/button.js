@@ -4,8 +4,8 @@
 export const EMERGENCY_HOLD_MS = 2000;
 
 /**
- * A button that is held: by a pointer, or by Enter or the space bar on it. `down(source)` says whether the hold is
- * to be followed to its end, `up(reason)` is that end, `tap` a click without either.
+ * A button that is held: by a pointer, or by Enter or the space bar on it. `down(source)` returns what the hold began,
+ * or null where there is no end to wait for; `up(reason, begun)` is that end, `tap` a click without either.
  */
 function holdable(element, { down, up, tap }) {
   let pointer = null;
@@ -13,33 +13,37 @@ function holdable(element, { down, up, tap }) {
 
   element.addEventListener('pointerdown', (event) => {
     if (event.button !== 0) return;
-    if (!down('pointer')) return;
-    pointer = event.pointerId;
+    const begun = down('pointer');
+    if (!begun) return;
+    pointer = { id: event.pointerId, begun };
     try {
-      element.setPointerCapture(pointer);
+      element.setPointerCapture(event.pointerId);
     } catch {
       // The finger is gone already; its pointerup or pointercancel follows.
     }
   });
   for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) {
     element.addEventListener(type, (event) => {
-      if (event.pointerId !== pointer) return;
+      if (event.pointerId !== pointer?.id) return;
+      const { begun } = pointer;
       pointer = null;
-      up(type);
+      up(type, begun);
     });
   }
   element.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' && event.key !== ' ') return;
     event.preventDefault();
     event.stopPropagation();
-    if (!event.repeat && down('key')) key = event.key;
+    const begun = event.repeat ? null : down('key');
+    if (begun) key = { name: event.key, begun };
   });
   // On the window: the focus may have moved on while the key was down.
   addEventListener('keyup', (event) => {
     if (event.target === element && (event.key === 'Enter' || event.key === ' ')) event.preventDefault();
-    if (event.key !== key) return;
+    if (event.key !== key?.name) return;
+    const { begun } = key;
     key = null;
-    up('keyup');
+    up('keyup', begun);
   });
   // Screen readers and switches click without a pointer or a key.
   element.addEventListener('click', (event) => {
@@ -53,33 +57,31 @@ function holdable(element, { down, up, tap }) {
 export function wireTalkButton(button, press, latched) {
   const toggle = (source) => {
     if (!press.end(source)) press.begin(source, 'normal', false);
-    return false;
+    return null;
   };
   const down = (source) => {
     if (press.active && !press.active.held) {
       press.end('tap');
-      return false;
+      return null;
     }
     return latched() ? toggle('tap') : press.begin(source, 'normal', true);
   };
-  const up = (reason) => {
-    if (press.active?.held) press.end(reason);
-  };
+  const up = (reason, begun) => press.end(reason, begun);
   holdable(button, { down, up, tap: () => toggle('tap') });
 
   // The space bar talks from anywhere, except where the keyboard has walked to a control of its own.
   const taken = (target) => target.closest?.('input, dialog') || target.matches?.('button:focus-visible');
-  let held = false;
+  let begun = null;
   addEventListener('keydown', (event) => {
     if (event.key !== ' ' || taken(event.target)) return;
     event.preventDefault();
-    if (!event.repeat) held = down('space');
+    if (!event.repeat) begun = down('space');
   });
   addEventListener('keyup', (event) => {
-    if (event.key !== ' ' || !held) return;
+    if (event.key !== ' ' || !begun) return;
     event.preventDefault();
-    held = false;
-    up('keyup');
+    up('keyup', begun);
+    begun = null;
   });
 }
 
@@ -94,20 +96,21 @@ export function wireEmergency(button, press, latched, show) {
   const down = (source) => {
     if (press.active?.level === 'emergency') {
       press.end('tap');
-      return false;
+      return null;
     }
-    if (timer) return false;
+    if (timer) return null;
     show(true);
+    const hold = { press: null };
     timer = setTimeout(() => {
       rest();
       press.end('emergency');
-      press.begin(source, 'emergency', !latched());
+      hold.press = press.begin(source, 'emergency', !latched());
     }, EMERGENCY_HOLD_MS);
-    return true;
+    return hold;
   };
-  const up = (reason) => {
+  const up = (reason, hold) => {
     if (timer) rest();
-    else if (press.active?.held && press.active.level === 'emergency') press.end(reason);
+    else if (hold.press?.held) press.end(reason, hold.press);
   };
   holdable(button, { down, up, tap: () => {} });
   return { rest };
@@ -139,7 +142,8 @@ export class HeadsetButton {
     this.#silence = new Audio('/silence.flac');
     this.#silence.loop = true;
     const actions = {
-      play: () => press.begin('headset', 'normal', false),
+      // A page nobody looks at must not open the microphone.
+      play: () => document.visibilityState === 'visible' && press.begin('headset', 'normal', false),
       pause: () => press.end('headset'),
       stop: () => press.end('headset'),
       hangup: () => press.end('headset'),

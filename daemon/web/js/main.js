@@ -5,17 +5,21 @@
 //
 // For tests and for whoever looks from outside:
 //   window.pttd               read-only: {connected, session, user, box, link, selected, microphone, soundBlocked, press,
-//                             channels: {id: {name, joined, muted, talk, button, pc, unheard, members}}}
+//                             channels: {id: {name, joined, muted, talk, button, pc, sending, unheard,
+//                             members}}}
 //   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
 //   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
 //                             hearing (someone talks) | offline | listen (no microphone or no right)
+//   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
+//                             grace after a revoked one
 //   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
 //   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
 //   #emergency                hold two seconds; data-state idle | holding | on
 //   #latch                    aria-pressed
 //   #talker                   data-state idle | offline | hearing | own | emergency; #talker-name, #talker-role, #talker-time
 //   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
-//   #status                   data-state connecting | connected | restarting | off-network | box-down | taken | signed-out
+//   #status                   data-state connecting | connected | restarting | off-network | unreachable | box-down |
+//                             taken | signed-out
 //   #notice                   data-kind none | wait | good | bad | emergency; #notice-words, #notice-action
 //   #recent li, #member-list li    data-state, data-presence
 //   #app                      data-view starting | sign-in | talk
@@ -28,7 +32,9 @@ import { Microphone } from './microphone.js';
 import { page } from './page.js';
 import { reached, whereIsTheBox } from './reach.js';
 import { Session } from './session.js';
-import { forgetDevice, forgetInvitation, keepDevice, redeem, secretIn, storedDevice, takeInvitation, usedHere } from './sign-in.js';
+import {
+  forgetDevice, forgetInvitation, keepDevice, keepName, redeem, secretIn, storedDevice, storedName, takeInvitation, usedHere,
+} from './sign-in.js';
 import { Signaling } from './signaling.js';
 import { Sound } from './sound.js';
 import { Talking } from './talking.js';
@@ -53,6 +59,8 @@ let drawnAt = 0;
 let lostSince = null;
 let restartingUntil = 0;
 let diagnosing = false;
+let turnedAway = false;
+let outdated = false;
 let awayBefore = 0;
 
 const announce = view.announce;
@@ -68,9 +76,10 @@ const { press } = talking;
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
-  const state = page.connected ? page.transport?.state : 'connecting';
-  if (state === 'connected') return { state: 'good', words: words.sound.on };
-  if (state === 'failed' || state === 'disconnected') return { state: 'bad', words: words.sound.failed };
+  if (sound.interrupted(page.selected)) return { state: 'bad', words: words.sound.interrupted };
+  const transport = page.connected ? page.transport : null;
+  if (transport?.state === 'connected') return { state: 'good', words: words.sound.on };
+  if (transport?.failing || transport?.state === 'disconnected') return { state: 'bad', words: words.sound.failed };
   return { state: 'wait', words: words.sound.connecting };
 }
 
@@ -78,7 +87,7 @@ function notice() {
   if (page.link === 'taken') {
     return { kind: 'wait', sentence: page.linkWords, action: words.link.takeBack, run: connect };
   }
-  if (!page.connected) return { kind: ['off-network', 'box-down'].includes(page.link) ? 'bad' : 'wait', sentence: page.linkWords };
+  if (!page.connected) return { kind: ['off-network', 'unreachable', 'box-down'].includes(page.link) ? 'bad' : 'wait', sentence: page.linkWords };
   const urgent = [...page.channels.values()].find((each) => each.id !== page.selected && each.talk?.level === 'emergency');
   if (urgent) {
     const sentence = words.emergency.elsewhere(urgent.talk.talker.name, urgent.name);
@@ -87,7 +96,8 @@ function notice() {
   if (passing) return passing;
   if (sound.blocked) return { kind: 'wait', sentence: words.sound.blocked };
   if (microphone.refused || microphone.state === 'lost') return { kind: 'bad', sentence: words.microphone[microphone.state] };
-  if (soundState().state === 'bad') return { kind: 'bad', sentence: words.sound.failed };
+  const heard = soundState();
+  if (heard.state === 'bad') return { kind: 'bad', sentence: heard.words };
   return { kind: 'none', sentence: '' };
 }
 
@@ -99,19 +109,35 @@ function drawSoon() {
   else drawing = setTimeout(draw, wait);
 }
 
+function look() {
+  const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
+  return { ...page, microphone, sound: soundState(), press: press.active, keyboard, notice: notice() };
+}
+
+function drawClock() {
+  if (document.visibilityState === 'visible') view.drawClock(look());
+}
+
+// The files of this page belong to the program that served them; a newer box may say what they do not know.
+function reloadWhenIdle() {
+  if (!outdated || press.active || page.channel?.talk) return;
+  outdated = false;
+  location.reload();
+}
+
 function draw() {
+  reloadWhenIdle();
   clearTimeout(drawing);
   drawing = 0;
   drawnAt = performance.now();
-  const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
-  view.draw({ ...page, microphone, sound: soundState(), press: press.active, keyboard, notice: notice() });
+  view.draw(look());
   const onAir = page.channel?.mine.state === 'onair';
   const talk = page.channel?.talk;
   if (onAir) sound.measure(microphone.track, view.drawLevel);
   else if (talk) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
   // The clock runs only while there is a time to show.
-  if ((onAir || talk) && !ticking) ticking = setInterval(draw, 250);
+  if ((onAir || talk) && !ticking) ticking = setInterval(drawClock, 250);
   if (!onAir && !talk && ticking) {
     clearInterval(ticking);
     ticking = 0;
@@ -154,6 +180,10 @@ function receive(message) {
       return bye(message.reason);
     case 'ERROR':
       if (message.code === 'bad_credential') return signedOut(words.signIn.badCredential);
+      if (message.code === 'too_many_tries') {
+        turnedAway = true;
+        break;
+      }
       if (message.code === 'cannot_resume') return signaling.forgetSession();
       session.receive(message);
       break;
@@ -169,6 +199,8 @@ function welcome(message) {
   lostSince = null;
   restartingUntil = 0;
   if (message.device) device = keep(message.device);
+  keepName(message.user.name);
+  if (page.version && page.version !== message.version) outdated = true;
   link('connected', words.link.connected(message.box));
   session.welcome(message);
   tellPresence(true);
@@ -183,6 +215,8 @@ function bye(reason) {
     restartingUntil = performance.now() + RESTART_WITHIN_MS;
     return link('restarting', words.link.restarting);
   }
+  // Any other reason is followed by the connection's end, and that by the next attempt.
+  if (reason !== 'resumed') return;
   signaling.stop();
   talking.linkLost();
   link('taken', words.link.taken);
@@ -192,20 +226,24 @@ async function lost() {
   lostSince ??= performance.now();
   if (page.connected || page.link === 'restarting') talking.linkLost();
   if (performance.now() < restartingUntil) return link('restarting', words.link.restarting);
+  if (turnedAway) {
+    turnedAway = false;
+    return link('connecting', words.link.tooManyTries);
+  }
   if (page.connected) link('connecting', words.link.lost);
   if (performance.now() - lostSince < REASON_AFTER_MS || diagnosing) return;
   diagnosing = true;
   const where = await whereIsTheBox();
   diagnosing = false;
   if (page.connected || page.link === 'signed-out' || page.link === 'taken') return;
-  const state = { offline: 'off-network', elsewhere: 'off-network', silent: 'off-network', down: 'box-down', here: 'connecting' }[where];
+  const state = { offline: 'off-network', elsewhere: 'off-network', silent: 'unreachable', down: 'box-down', here: 'connecting' }[where];
   link(state, words.link[where]);
 }
 
 let toldPresence = 'awake';
 function tellPresence(anew = false) {
   if (anew) toldPresence = 'awake';
-  const state = document.visibilityState === 'hidden' || microphone.state === 'lost' ? 'asleep' : 'awake';
+  const state = document.visibilityState === 'hidden' || microphone.away ? 'asleep' : 'awake';
   if (state === toldPresence) return;
   if (signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }
@@ -269,6 +307,7 @@ watchAttention({
   shown: (awayMs) => {
     tellPresence();
     microphone.wake();
+    sound.wake();
     signaling.hurry();
     if (page.connected) session.wake();
     if (awayMs < AWAY_WORTH_A_WORD_MS || !page.channel) return;
@@ -281,32 +320,46 @@ addEventListener('offline', () => signaling.hurry());
 
 // Signing in ------------------------------------------------------------------------------------------------------
 
-function keep(credential, invitation) {
-  if (!keepDevice(credential, invitation)) say(words.signIn.storage, 'bad');
+function keep(credential, mark) {
+  if (!keepDevice(credential, mark)) say(words.signIn.storage, 'bad');
   return credential;
 }
 
-function signedOut(sentence) {
-  signaling.stop();
+/** Off the box and off the microphone. */
+function leave() {
+  byId('about').close();
   press.end('signed out');
+  signaling.stop();
+  session.end();
+  microphone.release();
+}
+
+function signedOut(sentence) {
+  leave();
+  device = null;
   forgetInvitation();
   link('signed-out', sentence);
   askForInvitation(sentence);
 }
 
-function askForInvitation(sentence) {
-  view.drawSignIn(sentence);
+function askForInvitation(sentence, mayStay = device !== null) {
+  view.drawSignIn(sentence, mayStay ? words.signIn.stay(storedName()) : null);
   view.showView('sign-in');
 }
 
 async function enter(secret) {
-  if (!secret || usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
-  askForInvitation(words.signIn.signing);
+  if (!secret || await usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
+  // It may be for someone else than who is signed in here: nobody goes on unawares as the one before.
+  leave();
+  link('signed-out', words.signIn.signing);
+  askForInvitation(words.signIn.signing, false);
   const answer = await redeem(secret);
-  if (answer.device) device = keep(answer.device, secret);
-  if (device) return connect();
+  if (answer.device) {
+    device = keep(answer.device, answer.mark);
+    return connect();
+  }
   byId('invitation').value = `${location.origin}/#i=${secret}`;
-  return askForInvitation(answer.refused ?? words.signIn.noBox);
+  askForInvitation(answer.refused ?? words.signIn.noBox);
 }
 
 byId('sign-in-form').addEventListener('submit', (event) => {
@@ -315,9 +368,10 @@ byId('sign-in-form').addEventListener('submit', (event) => {
   if (secret) enter(secret);
   else askForInvitation(words.signIn.notALink);
 });
-addEventListener('hashchange', () => {
+byId('stay').addEventListener('click', connect);
+addEventListener('hashchange', async () => {
   const secret = takeInvitation();
-  if (secret && !usedHere(secret)) enter(secret);
+  if (secret && !await usedHere(secret)) enter(secret);
 });
 
 // It takes a new invitation to come back, so it asks once.
@@ -329,8 +383,6 @@ signOut.addEventListener('click', () => {
     return;
   }
   forgetDevice();
-  device = null;
-  byId('about').close();
   signedOut(words.signIn.signedOut);
 });
 byId('about').addEventListener('close', () => {

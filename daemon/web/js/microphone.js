@@ -18,6 +18,8 @@ export class Microphone {
   state = 'unasked';
   track = null;
   #asked = null;
+  #had = false;
+  #wanted = false;
   #known = new Set();
 
   /** `changed(state, before)`; `replaced(track, label)` when another microphone was taken over. */
@@ -41,15 +43,28 @@ export class Microphone {
     return Object.values(REFUSED).includes(this.state) || this.state === 'failed';
   }
 
+  /** There was a microphone and there is none now. */
+  get away() {
+    return this.#had && !this.ready;
+  }
+
   /** Asks once, however often it is called meanwhile. */
   take() {
+    this.#wanted = true;
     this.#asked ??= this.#ask(WANTED).finally(() => { this.#asked = null; });
     return this.#asked;
   }
 
+  /** Closes it, also one that is being asked for. */
+  release() {
+    this.#wanted = this.#had = false;
+    this.#letGo();
+    this.#become('unasked');
+  }
+
   /** The page is looked at again: what the system took away while it was not is taken back. */
   async wake() {
-    if (this.state === 'lost') await this.take();
+    if (this.state === 'lost' || this.state === 'taken') await this.take();
   }
 
   async #ask(wanted) {
@@ -60,19 +75,31 @@ export class Microphone {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
       this.#keep(stream.getAudioTracks()[0]);
       this.#known = await inputs();
-      this.#become('ready');
+      if (!this.#wanted) return this.#letGo();
+      this.#had = true;
+      this.#follow();
     } catch (error) {
-      if (!this.ready) this.#become(REFUSED[error.name] ?? 'failed');
+      if (this.#wanted && !this.ready) this.#become(REFUSED[error.name] ?? 'failed');
     }
   }
 
   #keep(track) {
-    if (this.track) {
-      this.track.onended = this.track.onmute = this.track.onunmute = null;
-      this.track.stop();
-    }
+    this.#letGo();
     this.track = track;
     track.onended = () => this.#lost();
+    // A phone call leaves the track alive and takes the sound out of it.
+    track.onmute = track.onunmute = () => this.#follow();
+  }
+
+  #letGo() {
+    if (!this.track) return;
+    this.track.onended = this.track.onmute = this.track.onunmute = null;
+    this.track.stop();
+    this.track = null;
+  }
+
+  #follow() {
+    this.#become(this.track && !this.track.muted ? 'ready' : 'lost');
   }
 
   #lost() {

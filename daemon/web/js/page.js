@@ -3,7 +3,7 @@
 import { words } from './words.js';
 
 export const page = {
-  /** 'connecting', 'connected', 'restarting', 'off-network', 'box-down', 'taken' or 'signed-out', and the sentence for it. */
+  /** 'connecting', 'connected', 'restarting', 'off-network', 'unreachable', 'box-down', 'taken' or 'signed-out', and the sentence for it. */
   link: 'connecting',
   linkWords: words.link.connecting,
   box: '',

@@ -14,17 +14,18 @@ export class Press {
     return this.#active;
   }
 
-  /** `held`: something is physically held down and will be let go; false for the latch and the headset. */
+  /** `held`: something is physically held down and will be let go; false for the latch and the headset. Null if one runs. */
   begin(source, level, held) {
-    if (this.#active) return false;
+    if (this.#active) return null;
     this.#active = { source, level, held };
-    this.begun(this.#active);
-    return true;
+    const press = this.#active;
+    this.begun(press);
+    return press;
   }
 
-  end(reason) {
-    const press = this.#active;
-    if (!press) return false;
+  /** Ends the press that runs, or only the one given: a finger that is lifted ends what it began and nothing else. */
+  end(reason, press = this.#active) {
+    if (!press || press !== this.#active) return false;
     this.#active = null;
     this.ended(press, reason);
     return true;

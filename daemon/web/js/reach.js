@@ -14,13 +14,20 @@ navigator.connection?.addEventListener?.('change', () => {
 /** The box was heard: whatever network this is now, it is the right one. */
 export const reached = () => { networkChanged = false; };
 
+/** Gives a request up after a while. (AbortSignal.timeout is younger than many a phone.) */
+export function within(ms) {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), ms);
+  return controller.signal;
+}
+
 /** 'offline' (no network), 'elsewhere' (another network), 'silent' (one of the two), 'down', or 'here'. */
 export async function whereIsTheBox() {
   if (!navigator.onLine) return 'offline';
   if (navigator.connection?.type === 'cellular') return 'elsewhere';
   const asked = performance.now();
   try {
-    await fetch('/here', { cache: 'no-store', signal: AbortSignal.timeout(SILENT_AFTER_MS) });
+    await fetch('/here', { cache: 'no-store', signal: within(SILENT_AFTER_MS) });
     return 'here';
   } catch {
     if (!navigator.onLine) return 'offline';

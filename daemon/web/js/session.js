@@ -12,6 +12,7 @@ const OTHERS_AFTER_MS = 1500;
 export class Session {
   #iceServers = [];
   #mostChannels = Infinity;
+  /** The id of the last offer of each channel: only its answer counts. */
   #offers = new Map();
   #others = { allowed: false, timer: 0 };
 
@@ -79,7 +80,8 @@ export class Session {
     if (!channel) return;
     switch (message.type) {
       case 'WEBRTC_ANSWER':
-        return page.transports.get(channel.id)?.answer(message.sdp);
+        if (message.id === this.#offers.get(channel.id)) page.transports.get(channel.id)?.answer(message.sdp);
+        return;
       case 'WEBRTC_CLOSED':
         return page.transports.get(channel.id)?.lost();
       case 'REMOVED':
@@ -91,6 +93,14 @@ export class Session {
       default:
         this.#follow(channel, message);
     }
+  }
+
+  /** Nobody is signed in: nothing is connected and nothing of the last one stays. */
+  end() {
+    this.#forget();
+    for (const id of page.channels.keys()) this.sound.forget(id);
+    page.channels.clear();
+    page.selected = page.me = null;
   }
 
   /** What was broken while nobody looked is connected again. */
@@ -193,7 +203,7 @@ export class Session {
 
   #offer(channelId, sdp) {
     const id = this.signaling.send({ type: 'WEBRTC_OFFER', channelId, sdp });
-    if (id !== null) this.#offers.set(id, channelId);
+    this.#offers.set(channelId, id);
     return id !== null;
   }
 
@@ -206,9 +216,9 @@ export class Session {
   }
 
   #error(message) {
-    const offered = this.#offers.get(message.id);
-    if (offered) page.transports.get(offered)?.lost();
-    else this.say(message.message, 'bad');
+    const refused = [...this.#offers].find(([, id]) => id === message.id);
+    if (refused) page.transports.get(refused[0])?.lost();
+    else if (message.code !== 'bad_offer') this.say(message.message, 'bad');
   }
 
   // A new session: the box knows nothing of the old one's channels and transports.

@@ -3,6 +3,8 @@
 const PING_EVERY_MS = 5000;
 const PONG_WITHIN_MS = 10000;
 const WELCOME_WITHIN_MS = 8000;
+// The box must not take a connection that is given up for one whose owner has left.
+const GIVEN_UP = 4000;
 const BACKOFF_MS = { first: 250, most: 5000 };
 
 /** How long to wait before attempt n (0 is the first after a loss), spread so that fifty pages do not come at once. */
@@ -67,7 +69,7 @@ export class Signaling {
   }
 
   #open() {
-    this.#drop();
+    this.#drop(GIVEN_UP);
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(`${scheme}//${location.host}/ws`, ['pttd.json']);
     this.#socket = socket;
@@ -109,13 +111,14 @@ export class Signaling {
   }
 
   #lost() {
-    this.#drop();
+    this.#drop(GIVEN_UP);
     if (!this.#device) return;
     this.lost();
     this.#timers.retry = setTimeout(() => this.#open(), backoff(this.#attempt++));
   }
 
-  #drop() {
+  /** Without a code it is a farewell. */
+  #drop(code) {
     clearTimeout(this.#timers.retry);
     clearTimeout(this.#timers.welcome);
     clearTimeout(this.#timers.pong);
@@ -126,6 +129,6 @@ export class Signaling {
     this.#socket = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    socket.close(code);
   }
 }

@@ -8,6 +8,8 @@ const TONES = {
   alarm: { shape: 'triangle', gain: 0.3, notes: [[988, 0, 160], [740, 170, 160], [988, 340, 160], [740, 510, 160]] },
 };
 const EDGE_S = 0.004;
+// A system that pauses what we start again is not asked more often than this.
+const AGAIN_MS = 250;
 
 export class Sound {
   /** The browser refuses to play before a tap. */
@@ -29,6 +31,8 @@ export class Sound {
       element.autoplay = true;
       element.playsInline = true;
       element.dataset.channel = channelId;
+      // A phone call pauses us and says nothing when it is over.
+      element.addEventListener('pause', () => setTimeout(() => this.wake(), AGAIN_MS));
       this.#elements.set(channelId, element);
       this.place.append(element);
     }
@@ -44,7 +48,7 @@ export class Sound {
   mute(channelId, muted) {
     const element = this.element(channelId);
     element.muted = muted;
-    if (!muted && element.srcObject && element.paused) this.#start(element);
+    if (!muted && stopped(element)) this.#start(element);
   }
 
   forget(channelId) {
@@ -52,12 +56,30 @@ export class Sound {
     this.#elements.delete(channelId);
   }
 
+  /** True where a channel should be heard and the system keeps it paused. */
+  interrupted(channelId) {
+    const element = this.#elements.get(channelId);
+    return element !== undefined && !element.muted && stopped(element);
+  }
+
   /** To be called from every tap and key until nothing is blocked. */
   unlock() {
     if (navigator.audioSession) navigator.audioSession.type = 'play-and-record';
-    this.#context ??= new AudioContext({ latencyHint: 'interactive' });
-    if (this.#context.state !== 'running') this.#context.resume().catch(() => {});
-    for (const element of this.#elements.values()) if (element.srcObject && element.paused) this.#start(element);
+    if (!this.#context) {
+      this.#context = new AudioContext({ latencyHint: 'interactive' });
+      // Some systems tell the end of an interruption here and nowhere else.
+      this.#context.onstatechange = () => {
+        if (this.#context.state === 'running') this.wake();
+        this.changed();
+      };
+    }
+    this.wake();
+  }
+
+  /** What the system has paused is started again. */
+  wake() {
+    if (this.#context && this.#context.state !== 'running') this.#context.resume().catch(() => {});
+    for (const element of this.#elements.values()) if (stopped(element)) this.#start(element);
   }
 
   tone(name) {
@@ -116,14 +138,11 @@ export class Sound {
 
   #start(element) {
     element.play().then(
-      () => element.muted || this.#block(false),
-      (error) => error.name === 'NotAllowedError' && this.#block(true),
-    );
-  }
-
-  #block(blocked) {
-    if (blocked === this.blocked) return;
-    this.blocked = blocked;
-    this.changed();
+      () => { if (!element.muted) this.blocked = false; },
+      (error) => { if (error.name === 'NotAllowedError') this.blocked = true; },
+    ).then(this.changed);
   }
 }
+
+// A stream whose transport was closed has nothing more to play.
+const stopped = (element) => element.paused && Boolean(element.srcObject?.active);

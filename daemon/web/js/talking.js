@@ -31,7 +31,10 @@ export class Talking {
       if (channel.mine !== mine) return this.microphone.ready && this.say(words.microphone.readyNow);
       if (!this.microphone.ready) return this.#refuse('microphone');
     }
-    if (!channel.joined || page.transports.get(channel.id)?.state !== 'connected' || channel.request !== null) return;
+    const transport = page.transports.get(channel.id);
+    // Whoever presses does not wait for the next try.
+    if (transport?.state === 'failed') transport.connect();
+    if (!channel.joined || transport?.state !== 'connected' || channel.request !== null) return;
     channel.request = this.signaling.send({ type: 'START', channelId: channel.id, level: mine.level });
     this.draw();
   }
@@ -60,7 +63,7 @@ export class Talking {
       if (channel.mine.state !== 'onair') page.transports.get(channel.id)?.send(null);
     }, graceMs);
     this.headset.show(channel.name, page.box, false);
-    this.announce(words.revoked[channel.mine.reason]);
+    this.announce(words.revoked[channel.mine.reason] ?? words.revoked.other);
     this.denied();
   }
 
@@ -69,7 +72,9 @@ export class Talking {
     const channel = this.#channel;
     if (channel?.mine.state !== 'onair') return;
     if (!this.microphone.ready) await this.microphone.take();
-    if (channel.mine.state === 'onair') await page.transports.get(channel.id)?.send(this.microphone.track);
+    if (channel.mine.state !== 'onair') return;
+    if (this.microphone.ready) await page.transports.get(channel.id)?.send(this.microphone.track);
+    else this.press.end('microphone');
   }
 
   /** The connection to the box was lost. */

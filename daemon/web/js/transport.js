@@ -1,9 +1,9 @@
 // One peer connection: this session on one channel. One sendrecv audio line, offered once; the microphone's track is
 // put on it while we are on air and taken off again, and nothing is negotiated at key-up.
 
-const ANSWER_WITHIN_MS = 6000;
+const CONNECTED_WITHIN_MS = 6000;
 const DISCONNECTED_FOR_MS = 4000;
-const AGAIN_MS = { first: 300, most: 5000 };
+const AGAIN_MS = { first: 300, most: 20000 };
 
 export class Transport {
   /** 'new', 'connecting', 'connected', 'disconnected', 'failed' or 'closed'. */
@@ -22,13 +22,18 @@ export class Transport {
     this.changed = changed;
   }
 
+  /** True while the microphone can be heard through this connection. */
+  get sending() {
+    return this.#sender?.track?.readyState === 'live';
+  }
+
   /** Connects, or connects anew with a fresh offer. */
   async connect() {
     this.#drop();
     const pc = new RTCPeerConnection({ iceServers: this.iceServers });
     this.#pc = pc;
     this.#become('connecting');
-    this.#again(ANSWER_WITHIN_MS);
+    this.#timer = setTimeout(() => this.lost(), CONNECTED_WITHIN_MS);
     const transceiver = pc.addTransceiver(this.#track ?? 'audio', { direction: 'sendrecv' });
     this.#sender = transceiver.sender;
     pc.ontrack = ({ track }) => this.heard(new MediaStream([track]));
@@ -45,7 +50,12 @@ export class Transport {
     await this.#pc.setRemoteDescription({ type: 'answer', sdp }).catch(() => this.#again());
   }
 
-  /** The box has closed its end, or refused the offer. */
+  /** The last try came to nothing, and none has succeeded since. */
+  get failing() {
+    return this.#attempt > 0;
+  }
+
+  /** The box has closed its end or refused the offer, or nothing gets through. */
   lost() {
     this.#become('failed');
     this.#again();

@@ -60,8 +60,11 @@ export function prepare() {
 /** 'starting', 'sign-in' or 'talk'. */
 export const showView = (name) => attribute(at('app'), 'data-view', name);
 
-export function drawSignIn(sentence) {
+/** `stay`: what the way back to the one who is signed in says; null without one. */
+export function drawSignIn(sentence, stay) {
   text(at('sign-in-words'), sentence);
+  at('stay').hidden = stay === null;
+  text(at('stay'), stay ?? '');
 }
 
 /** Says something once to those who do not see the page. */
@@ -87,6 +90,7 @@ export function outline(channel, page, microphone) {
     talk: talk && { transmissionId: talk.transmissionId, name: talk.name, level: talk.level, own },
     button: selected ? buttonState(channel, { connected: page.connected, microphone }) : channel.mine.state,
     pc: page.transports.get(channel.id)?.state ?? null,
+    sending: page.transports.get(channel.id)?.sending ?? false,
     unheard: channel.unheard,
     members: [...channel.members.values()],
   });
@@ -106,9 +110,16 @@ export function draw(page) {
   drawTitle(channel, page);
 }
 
+/** What time alone changes. */
+export function drawClock(page) {
+  const now = performance.now();
+  drawTalker(page.channel, page, now);
+  drawButton(page.channel, page, now);
+}
+
 function drawStatus(page) {
   attribute(at('status'), 'data-state', page.link);
-  const broken = ['off-network', 'box-down', 'signed-out', 'taken'].includes(page.link);
+  const broken = ['off-network', 'unreachable', 'box-down', 'signed-out', 'taken'].includes(page.link);
   const marks = {
     link: [page.link === 'connected' ? 'good' : broken ? 'bad' : 'wait', broken ? 'no-link' : 'link'],
     sound: [page.sound.state, page.sound.state === 'good' ? 'hearing' : 'no-sound'],
@@ -227,9 +238,9 @@ function buttonWords(state, channel, page, now) {
     case 'queued':
       return [b.queued(mine.position), held ? b.queuedHint(mine.waiting) : b.queuedHintLatch];
     case 'denied':
-      return [words.denied[mine.reason](mine.name), words.denied.hint[mine.reason]];
+      return [(words.denied[mine.reason] ?? words.denied.other)(mine.name), words.denied.hint[mine.reason] ?? words.denied.hint.other];
     case 'revoked':
-      return [words.revoked[mine.reason], page.press ? b.letGo : ''];
+      return [words.revoked[mine.reason] ?? words.revoked.other, page.press ? b.letGo : ''];
     case 'listen':
       return [b.listen, channel.rights.talk ? b.listenMicrophone : b.listenRight];
     default:
@@ -262,6 +273,7 @@ function drawRecent(channel) {
   });
 }
 
+const byName = new Intl.Collator(undefined, { numeric: true });
 function drawMembers(channel) {
   const members = channel ? [...channel.members.values()] : [];
   const asleep = members.filter((member) => member.presence !== 'awake').length;
@@ -275,7 +287,7 @@ function drawMembers(channel) {
       presence: member.presence,
       talks: channel.talk?.talker.sessionId === member.sessionId,
     }))
-    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    .sort((a, b) => byName.compare(a.name, b.name));
   relist(at('member-list'), rows, ({ name, note, presence, talks }) => {
     const mark = picture(talks ? 'hearing' : { awake: 'people', asleep: 'asleep', lost: 'no-link' }[presence]);
     const item = make('li', {}, mark, make('span', { textContent: name }), make('span', { textContent: note }));

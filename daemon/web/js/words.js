@@ -41,6 +41,7 @@ export const words = {
     go: 'Sign in',
     none: 'Scan the code on your card with the camera, or paste the link you were sent.',
     signing: 'Signing in …',
+    stay: (name) => (name ? `Stay signed in as ${name}` : 'Stay signed in as before'),
     notALink: 'That is not an invitation link. It ends with #i= and 22 letters and digits.',
     noBox: 'The box does not answer. Check that this device is on its Wi-Fi, then try again.',
     storage: 'This browser keeps nothing (a private window?), so the box will not know you after a reload.',
@@ -56,9 +57,10 @@ export const words = {
     restarting: 'The box is restarting. This page comes back by itself.',
     offline: 'This device is on no network. Join the Wi-Fi of the box; this page then comes back by itself.',
     elsewhere: 'This device is not on the Wi-Fi of the box. Join it; this page then comes back by itself.',
-    silent: 'The box cannot be reached from this network. Check that this device is on its Wi-Fi and that the box has power. Trying again …',
+    silent: 'The box cannot be reached: is it on, and is this the right Wi-Fi? Trying again …',
     down: 'The box is down: this network works, but nothing answers there. Tell whoever runs it. Trying again …',
     here: 'The box answers but does not take calls yet. Trying again …',
+    tooManyTries: 'Too many wrong tries came from this network, so the box waits a little before it lets anyone in. Trying again …',
     taken: 'This device talks from another window now.',
     takeBack: 'Use this one',
     short: {
@@ -67,6 +69,7 @@ export const words = {
       restarting: 'Restarting',
       'off-network': 'Not on this Wi-Fi',
       'box-down': 'Box down',
+      unreachable: 'Box not reached',
       taken: 'Open elsewhere',
       'signed-out': 'Signed out',
     },
@@ -75,6 +78,7 @@ export const words = {
   sound: {
     on: 'Sound is on.',
     blocked: 'The browser keeps the sound off until you tap. Tap anywhere to hear.',
+    interrupted: 'Something else on this device has stopped the sound. Tap anywhere to hear again.',
     connecting: 'The sound of this channel is still connecting …',
     failed: 'The sound of this channel does not get through. Trying again … If it stays so, move closer to the Wi-Fi.',
   },
@@ -141,6 +145,7 @@ export const words = {
     not_connected: () => 'The sound is not connected',
     offline: () => 'Not connected',
     microphone: () => 'No microphone',
+    other: () => 'Not now',
     hint: {
       busy: 'Try again when it is quiet',
       queue_full: 'Try again in a moment',
@@ -149,6 +154,7 @@ export const words = {
       not_connected: 'Connecting again: try in a moment',
       offline: 'This page connects again by itself',
       microphone: 'You can listen',
+      other: 'Try again in a moment',
     },
   },
 
@@ -161,6 +167,7 @@ export const words = {
     disconnected: 'The connection was lost',
     left: 'You left the channel',
     removed: 'You may no longer talk here',
+    other: 'Your talk was ended',
   },
 
   emergency: {

@@ -49,11 +49,24 @@ function show(state) {
   at('secure-words').textContent = sentence;
 }
 
-/** The first of the box's https addresses that this device reaches and trusts. */
-const trusted = (origins) => Promise.any(origins.map(async (origin) => {
-  await fetch(`${origin}/here`, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-  return origin;
-}));
+async function answers(origin) {
+  // AbortSignal.timeout is younger than many a phone.
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), ANSWER_WITHIN_MS);
+  try {
+    await fetch(`${origin}/here`, { cache: 'no-store', signal: controller.signal });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The first that this device reaches and trusts, in the order given. */
+async function firstTrusted(origins) {
+  const asked = origins.map((origin) => [origin, answers(origin)]);
+  for (const [origin, answered] of asked) if (await answered) return origin;
+  return null;
+}
 
 async function box() {
   for (;;) {
@@ -81,12 +94,10 @@ function again() {
 
 async function untilTrusted(origins) {
   for (;;) {
-    try {
-      return await trusted(origins);
-    } catch {
-      show('waiting');
-      await again();
-    }
+    const origin = await firstTrusted(origins);
+    if (origin) return origin;
+    show('waiting');
+    await again();
   }
 }
 
@@ -104,6 +115,7 @@ document.title = name;
 for (const id of ['set-up', 'check']) at(id).hidden = !fingerprint;
 at('fingerprint').append(...(fingerprint ?? '').split(/(?<=:)/).map((pair) => make('span', { textContent: pair })));
 
+// Cards name `https` first, and a device is signed in under one name only.
 const origin = await untilTrusted([...new Set([https, ...addresses])]);
 show('good');
 for (const id of ['set-up', 'check']) at(id).hidden = true;

@@ -32,14 +32,14 @@ impl Edge {
         self.floor(channel, floor::Input::MediaStalled { who, since: now }, now);
     }
 
-    /// The level this session is heard with on the channel, if it is.
-    pub(super) fn talk_level(&self, session: SessionId, channel: &ChannelId) -> Option<Level> {
-        let talk = self.channels.get(channel)?.floor.talk()?;
-        (talk.who == ParticipantId::Session(session)).then_some(talk.level)
+    /// The level this session holds the channel's floor with, or waits for it.
+    pub(super) fn floor_level(&self, session: SessionId, channel: &ChannelId) -> Option<Level> {
+        self.channels.get(channel)?.floor.level_of(session.into())
     }
 
     pub(super) fn route_again(&mut self, session: SessionId, channel: &ChannelId) {
-        if self.talk_level(session, channel).is_some() {
+        let talk = self.channels.get(channel).and_then(|c| c.floor.talk());
+        if talk.is_some_and(|talk| talk.who == session.into()) {
             self.route(channel, Some(session.into()));
         }
     }
@@ -62,9 +62,12 @@ impl Edge {
                 transmission,
                 level,
                 left,
+                again,
             } => {
-                tracing::info!(%channel, session = %to, %transmission, ?level, "floor granted");
-                self.counters.granted += 1;
+                if !again {
+                    tracing::info!(%channel, session = %to, %transmission, ?level, "floor granted");
+                    self.counters.granted += 1;
+                }
                 let message = ServerMessage::StartSuccess {
                     channel_id,
                     transmission_id: transmission,

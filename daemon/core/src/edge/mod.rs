@@ -19,7 +19,7 @@ use crate::ids::{
 };
 use crate::media::{self, Command, OfferError, Transport};
 use crate::wire::signal::{
-    ByeReason, ChannelEntry, EndReason, IceServer, Limits, Member, Person, Presence, Reply,
+    ByeReason, ChannelEntry, EndReason, IceServer, Level, Limits, Member, Person, Presence, Reply,
     Request, RequestId, Rights, Role, ServerMessage, Talk,
 };
 
@@ -301,13 +301,17 @@ impl Edge {
             tracing::info!(%session, user = %s.user, "no longer on the roster");
             return self.dismiss(session, ByeReason::Removed, EndReason::Removed, now);
         };
-        s.name.clone_from(&user.name);
-        s.role = user.role;
+        if s.name != user.name || s.role != user.role {
+            s.name.clone_from(&user.name);
+            s.role = user.role;
+            self.announce(session);
+        }
         for channel in self.joined_channels(session) {
             match self.rights(session, &channel) {
                 Some(rights) if rights.listen => {
                     // Whoever waits must not be granted later, either.
-                    if !rights.talk {
+                    let asked = self.floor_level(session, &channel);
+                    if asked.is_some_and(|level| !rights.talk || !self.may_use(session, level)) {
                         self.gone_from_floor(session, &channel, EndReason::Removed, now);
                     }
                 }
@@ -339,6 +343,11 @@ impl Edge {
     fn rights(&self, session: SessionId, channel: &ChannelId) -> Option<Rights> {
         self.roster
             .rights(&self.sessions.get(&session)?.user, channel)
+    }
+
+    fn may_use(&self, session: SessionId, level: Level) -> bool {
+        let session = self.sessions.get(&session);
+        session.is_some_and(|s| self.roster.may_use_level(&s.user, level))
     }
 
     fn channel_limit(&self, session: SessionId) -> usize {

@@ -130,11 +130,7 @@ impl Edge {
         let Some(rights) = self.rights(session, &channel_id) else {
             return self.not_authorized(session, channel_id);
         };
-        let may = rights.talk
-            && self
-                .sessions
-                .get(&session)
-                .is_some_and(|s| self.roster.may_use_level(&s.user, level));
+        let may = rights.talk && self.may_use(session, level);
         let connected = self
             .joined_mut(session, &channel_id)
             .is_some_and(|j| j.connected);

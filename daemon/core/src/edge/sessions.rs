@@ -193,11 +193,19 @@ impl Edge {
     }
 
     pub(super) fn set_presence(&mut self, session: SessionId, presence: Presence) {
-        let Some(s) = self.sessions.get_mut(&session) else {
+        if let Some(s) = self.sessions.get_mut(&session)
+            && s.presence != presence
+        {
+            s.presence = presence;
+            self.announce(session);
+        }
+    }
+
+    /// Tells the others on its channels what this session is now.
+    pub(super) fn announce(&mut self, session: SessionId) {
+        let Some(member) = self.sessions.get(&session).map(|s| s.member(session)) else {
             return;
         };
-        s.presence = presence;
-        let member = s.member(session);
         for channel in self.joined_channels(session) {
             let message = ServerMessage::Member {
                 channel_id: channel.clone(),

@@ -574,6 +574,32 @@ fn who_loses_the_right_to_talk_while_waiting_is_not_granted() {
 }
 
 #[test]
+fn a_level_that_is_taken_away_ends_the_talk_that_uses_it() {
+    let mut rig = Rig::new();
+    let anna = rig.on("anna", OPS);
+    rig.start(anna, OPS, Level::Emergency);
+    rig.change_roster(|roster| {
+        let anna = roster.users.get_mut(&UserId::from("anna")).expect("anna");
+        anna.emergency = false;
+    });
+    assert_eq!(rig.heard_on(OPS), None);
+}
+
+#[test]
+fn a_new_name_is_told_to_the_others() {
+    let mut rig = Rig::new();
+    let (anna, _ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.change_roster(|roster| {
+        let ben = roster.users.get_mut(&UserId::from("ben")).expect("ben");
+        ben.name = "Benjamin".into();
+    });
+    assert!(
+        rig.tells(anna, |m| matches!(m, ServerMessage::Member { member, .. }
+        if member.person.name == "Benjamin"))
+    );
+}
+
+#[test]
 fn who_offers_again_while_talking_goes_on_over_the_new_transport() {
     let mut rig = Rig::new();
     let anna = rig.on("anna", OPS);

@@ -27,7 +27,7 @@ impl Edge {
         match built {
             Ok((built, sdp)) => self.open(session, channel, built, sdp, now),
             Err(error) => {
-                tracing::info!(%session, %channel, %error, "offer refused");
+                tracing::debug!(%session, %channel, %error, "offer refused");
                 self.forget_transport(transport);
                 self.bad_offer(session, &error);
             }
@@ -99,8 +99,14 @@ impl Edge {
                 joined.connected = false;
                 self.transports.remove(&transport);
                 self.media_stalled(session, &channel, now);
-                let channel_id = channel;
-                self.send(session, ServerMessage::WebrtcClosed { channel_id });
+                // Where a new one is being built, the client has noticed already.
+                let again = self
+                    .joined_mut(session, &channel)
+                    .is_some_and(|j| j.building.is_some());
+                if !again {
+                    let channel_id = channel;
+                    self.send(session, ServerMessage::WebrtcClosed { channel_id });
+                }
             }
         }
     }

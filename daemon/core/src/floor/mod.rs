@@ -72,6 +72,8 @@ pub enum Output {
         transmission: TransmissionId,
         level: Level,
         left: Duration,
+        /// It asked again while holding: nothing has changed but perhaps its level.
+        again: bool,
     },
     Denied {
         to: ParticipantId,
@@ -94,7 +96,7 @@ pub enum Output {
         reason: EndReason,
         grace: Duration,
     },
-    /// Everyone on the channel learns who talks.
+    /// Everyone on the channel learns who talks; once more where the talker raised the level.
     Taken {
         by: ParticipantId,
         transmission: TransmissionId,
@@ -192,6 +194,14 @@ impl Floor {
         }
     }
 
+    /// The level this one holds the floor with, or waits for it.
+    pub fn level_of(&self, who: ParticipantId) -> Option<Level> {
+        let talk = self.talk().filter(|talk| talk.who == who);
+        let waits = || self.queue.iter().find(|w| w.who == who);
+        talk.map(|talk| talk.level)
+            .or_else(|| waits().map(|w| w.level))
+    }
+
     pub fn handle(&mut self, input: Input, now: Instant) {
         self.handle_timeout(now);
         match input {
@@ -206,8 +216,9 @@ impl Floor {
             }
             Input::MediaFlows { who } => self.of_talker(who, |talk| talk.media = Media::Flows),
             Input::MediaStalled { who, since } => self.of_talker(who, |talk| {
-                // Silence before the grant is no silence of this transmission.
-                if talk.media != Media::Awaited {
+                // Silence before the grant is no silence of this transmission, and one that goes on counts
+                // from its beginning.
+                if talk.media == Media::Flows {
                     talk.media = Media::Stalled { since };
                 }
             }),
@@ -252,6 +263,7 @@ impl Floor {
         match &mut self.state {
             State::Idle => self.grant(who, level, now),
             State::Taken(talk) if talk.who == who => {
+                let raised = level > talk.level;
                 talk.level = talk.level.max(level);
                 let left = (talk.since + self.settings.talk_limit).saturating_duration_since(now);
                 let again = Output::Granted {
@@ -259,8 +271,17 @@ impl Floor {
                     transmission: talk.transmission,
                     level: talk.level,
                     left,
+                    again: true,
                 };
                 self.outputs.push_back(again);
+                if raised {
+                    let taken = Output::Taken {
+                        by: who,
+                        transmission: talk.transmission,
+                        level: talk.level,
+                    };
+                    self.outputs.push_back(taken);
+                }
             }
             State::Taken(talk) | State::Ending { talk, .. } => {
                 if self.settings.policy == FloorPolicy::Preempt && level > talk.level {
@@ -275,10 +296,12 @@ impl Floor {
     }
 
     fn wait(&mut self, who: ParticipantId, level: Level) {
-        let level = match self.queue.iter().position(|w| w.who == who) {
-            Some(at) => self.queue.remove(at).level.max(level),
-            None => level,
-        };
+        if let Some(at) = self.queue.iter().position(|w| w.who == who) {
+            if level <= self.queue[at].level {
+                return self.tell_places(at);
+            }
+            self.queue.remove(at);
+        }
         let depth = self.queue_depth();
         if depth == 0 {
             return self.deny(who, DenyReason::Busy);
@@ -416,6 +439,7 @@ impl Floor {
                 transmission,
                 level,
                 left: self.settings.talk_limit,
+                again: false,
             },
             Output::Taken {
                 by: who,

@@ -11,7 +11,11 @@ const TICKS_PER_MS: u32 = 48;
 const FRAME: u32 = 20 * TICKS_PER_MS;
 /// A talker's jump beyond this is taken as a new beginning. Handed through, a jump over half the
 /// sequence space would put the listener's rollover counter wrong: silence for good (RFC 3711 3.3.1).
-const LARGEST_JUMP: u64 = 1000;
+const LARGEST_JUMP: u64 = 50;
+/// Packets that come later than this many behind the newest are dropped.
+const WINDOW: u64 = 64;
+/// No talker counts that far in a lifetime.
+const HIGHEST_SEQ: u64 = 1 << 48;
 
 #[derive(Debug)]
 pub(super) struct Rewrite {
@@ -20,6 +24,8 @@ pub(super) struct Rewrite {
     time: u32,
     at: Instant,
     anchor: Option<Anchor>,
+    /// Which of the last numbers were given out: bit n is `seq - n`.
+    given: u64,
 }
 
 /// Where the talker's numbers were tied to the listener's.
@@ -50,6 +56,7 @@ impl Rewrite {
             time: random_time,
             at: now,
             anchor: None,
+            given: 1,
         }
     }
 
@@ -58,8 +65,11 @@ impl Rewrite {
         self.anchor = None;
     }
 
-    /// `None`: the packet is from before the talker's beginning here.
+    /// `None`: the packet is from before the talker's beginning here, too late, or was there already.
     pub fn place(&mut self, grant: u64, seq: u64, time: u32, now: Instant) -> Option<Place> {
+        if seq >= HIGHEST_SEQ {
+            return None;
+        }
         let anchor = match self.anchor.filter(|anchor| anchor.grant == grant) {
             Some(anchor) if seq < anchor.seq_in && anchor.seq_in - seq < LARGEST_JUMP => {
                 return None;
@@ -78,17 +88,39 @@ impl Rewrite {
             time: time.wrapping_add(anchor.time_offset),
             first: false,
         };
-        if place.seq > self.seq {
-            self.seq = place.seq;
+        if !self.give_out(place.seq) {
+            return None;
+        }
+        if place.seq == self.seq {
             self.time = place.time;
             self.at = now;
         }
         Some(place)
     }
 
+    /// Notes a number as given out. False: it was already, or is too old to tell.
+    fn give_out(&mut self, seq: u64) -> bool {
+        if seq > self.seq {
+            let ahead = seq - self.seq;
+            let older = if ahead < WINDOW {
+                self.given << ahead
+            } else {
+                0
+            };
+            self.given = older | 1;
+            self.seq = seq;
+            return true;
+        }
+        let behind = self.seq - seq;
+        let bit = 1u64.checked_shl(behind as u32).unwrap_or(0);
+        let new = behind < WINDOW && self.given & bit == 0;
+        self.given |= bit;
+        new
+    }
+
     fn begin(&mut self, grant: u64, seq: u64, time: u32, now: Instant) -> Place {
         let quiet = now.saturating_duration_since(self.at);
-        self.seq += 1;
+        self.give_out(self.seq + 1);
         self.time = self.time.wrapping_add(ticks(quiet).max(FRAME));
         self.at = now;
         self.anchor = Some(Anchor {

@@ -40,3 +40,12 @@ pub(super) fn with_opus_limits(answer: &str, pt: Pt) -> String {
     };
     answer.lines().map(line).collect()
 }
+
+/// The SSRC of the offer's first audio m-line, where it names one.
+pub(super) fn offered_ssrc(offer: &str) -> Option<u32> {
+    let audio = offer
+        .split("\nm=")
+        .find(|section| section.starts_with("audio "))?;
+    let line = audio.lines().find_map(|l| l.strip_prefix("a=ssrc:"))?;
+    line.split(' ').next()?.parse().ok()
+}

@@ -20,6 +20,18 @@ use crate::ids::{RouteId, TransportId};
 /// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
 pub const STALL: Duration = Duration::from_secs(1);
 
+const SOON: Duration = Duration::from_millis(1);
+/// Addresses one transport may be reached from in its life. Each costs ICE a pair, which it never forgets.
+const MAX_ADDRESSES: usize = 64;
+/// An address whose owner was heard within this is not given to another transport.
+const OWNED: Duration = Duration::from_secs(5);
+/// Packets a talker may send a second, and at once after the network held them up: twice what Opus sends
+/// with its shortest usual frames of 10 ms would need, for the length of a stall.
+const PACKETS_PER_SECOND: f64 = 120.0;
+const PACKETS_AT_ONCE: f64 = 240.0;
+/// The largest Opus packet, RFC 6716 3.4: 1275 bytes a frame.
+const LONGEST_PAYLOAD: usize = 1275;
+
 /// From the reactor.
 pub enum Command {
     /// Takes a transport over; until [`Event::Connected`] it waits for its peer.
@@ -85,6 +97,8 @@ pub struct Counters {
     pub packets_received: u64,
     /// Packets of someone without the floor.
     pub without_floor: u64,
+    /// Packets of a talker who sends more, or longer ones, than speech needs.
+    pub too_many: u64,
     pub packets_forwarded: u64,
     pub panics: u64,
 }
@@ -94,17 +108,36 @@ struct Slot {
     route: RouteId,
     /// When the timer heap wakes us for it at the latest.
     armed: Option<Instant>,
+    /// Every address it was ever asked from.
     addresses: Vec<SocketAddr>,
+    /// When something authentic, or at least of a known address, was last understood.
+    last_heard: Instant,
     last_packet: Instant,
+    /// Packets that may still come at once, and when that was counted.
+    allowance: f64,
+    counted: Instant,
     flows: bool,
 }
 
 type Timers = BinaryHeap<Reverse<(Instant, usize)>>;
 
 impl Slot {
-    /// Only an earlier timeout needs a new entry: a later one is found when the old one comes up.
-    fn rearm(&mut self, at: usize, timers: &mut Timers) {
-        let timeout = self.transport.poll_timeout();
+    /// Whether this is no more than speech: what goes beyond would be multiplied by the listeners.
+    fn allows(&mut self, packet: &Packet, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.counted).as_secs_f64();
+        self.counted = now;
+        self.allowance = (self.allowance + gained * PACKETS_PER_SECOND).min(PACKETS_AT_ONCE);
+        let allowed = self.allowance >= 1.0 && packet.payload.len() <= LONGEST_PAYLOAD;
+        if allowed {
+            self.allowance -= 1.0;
+        }
+        allowed
+    }
+
+    /// Only an earlier timeout needs a new entry: a later one is found when the old one comes up. What is due
+    /// already waits a little, so that a transport that is always due cannot hold the thread.
+    fn rearm(&mut self, at: usize, timers: &mut Timers, now: Instant) {
+        let timeout = self.transport.poll_timeout().max(now + SOON);
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.armed = Some(timeout);
             timers.push(Reverse((timeout, at)));
@@ -158,6 +191,8 @@ impl Shard {
                 if let Some(&at) = self.by_id.get(&transport) {
                     if let Some(slot) = &mut self.slots[at] {
                         slot.transport.goodbye(&mut self.outlet);
+                        // Nobody asks any more what it has seen, least of all the next one in its slot.
+                        self.outlet.seen.clear();
                     }
                     self.remove(at);
                 }
@@ -192,7 +227,7 @@ impl Shard {
         now: Instant,
     ) {
         self.counters.datagrams_received += 1;
-        let Some(at) = self.whose(source, destination, datagram, now) else {
+        let Some(at) = self.whose(source, datagram, now) else {
             self.counters.unknown_peer += 1;
             return;
         };
@@ -202,10 +237,12 @@ impl Shard {
         let understood =
             slot.transport
                 .handle_datagram(source, destination, datagram, now, &mut self.outlet);
-        if !understood {
+        if understood {
+            slot.last_heard = now;
+        } else {
             self.counters.undecodable += 1;
         }
-        self.rearm(at);
+        self.rearm(at, now);
         self.digest(at, now);
     }
 
@@ -253,7 +290,7 @@ impl Shard {
             if slot.transport.poll_timeout() <= now {
                 slot.transport.handle_timeout(now, &mut self.outlet);
             }
-            self.rearm(at);
+            self.rearm(at, now);
             self.digest(at, now);
         }
         self.tell_stalls(now);
@@ -271,42 +308,41 @@ impl Shard {
             route,
             armed: None,
             addresses: Vec::new(),
+            last_heard: now,
             last_packet: now,
+            allowance: PACKETS_AT_ONCE,
+            counted: now,
             flows: false,
         });
         self.by_id.insert(id, at);
         let route = self.routes.entry(route).or_default();
         route.add(id, at, paused, rewrite);
-        self.rearm(at);
+        self.rearm(at, now);
     }
 
-    fn whose(
-        &mut self,
-        source: SocketAddr,
-        destination: SocketAddr,
-        datagram: &[u8],
-        now: Instant,
-    ) -> Option<usize> {
+    fn whose(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) -> Option<usize> {
+        let known = self.by_address.get(&source).copied();
         if !is_stun(datagram) {
-            return self.by_address.get(&source).copied();
+            return known;
         }
         let at = *self.by_id.get(&asked_transport(datagram)?)?;
-        if self.by_address.get(&source) != Some(&at) {
-            let slot = self.slots[at].as_mut()?;
-            // The password is checked before the address is believed.
-            if !slot
-                .transport
-                .is_asked_by(source, destination, datagram, now)
-            {
-                return None;
-            }
-            const ADDRESSES: usize = 16;
-            if slot.addresses.len() == ADDRESSES {
-                self.by_address.remove(&slot.addresses.remove(0));
-            }
-            slot.addresses.push(source);
-            self.by_address.insert(source, at);
+        if known == Some(at) {
+            return Some(at);
         }
+        let owner = known.and_then(|owner| self.slots[owner].as_ref());
+        if owner.is_some_and(|owner| now < owner.last_heard + OWNED) {
+            return None;
+        }
+        let slot = self.slots[at].as_mut()?;
+        let new = !slot.addresses.contains(&source);
+        // The password is checked before the address is believed.
+        if (new && slot.addresses.len() == MAX_ADDRESSES) || !slot.transport.is_asked_by(datagram) {
+            return None;
+        }
+        if new {
+            slot.addresses.push(source);
+        }
+        self.by_address.insert(source, at);
         Some(at)
     }
 
@@ -336,6 +372,10 @@ impl Shard {
                 }
                 Seen::Packet(packet) => {
                     self.counters.packets_received += 1;
+                    if !slot.allows(&packet, now) {
+                        self.counters.too_many += 1;
+                        continue;
+                    }
                     slot.last_packet = now;
                     let route = slot.route;
                     if self.routes.get(&route).and_then(Route::talker) != Some(id) {
@@ -383,7 +423,7 @@ impl Shard {
             };
             slot.transport
                 .forward(packet, &place, now, &mut self.outlet);
-            slot.rearm(at, &mut self.timers);
+            slot.rearm(at, &mut self.timers, now);
             for seen in self.outlet.seen.drain(..) {
                 if let Seen::Closed(reason) = seen {
                     lost.push((at, reason));
@@ -435,9 +475,9 @@ impl Shard {
         }
     }
 
-    fn rearm(&mut self, at: usize) {
+    fn rearm(&mut self, at: usize, now: Instant) {
         if let Some(slot) = &mut self.slots[at] {
-            slot.rearm(at, &mut self.timers);
+            slot.rearm(at, &mut self.timers, now);
         }
     }
 

@@ -19,7 +19,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig}
 
 use super::egress::{Egress, Keys, Path, Stream};
 use super::rewrite::Place;
-use super::sdp::{check_limits, level_id, with_opus_limits};
+use super::sdp::{check_limits, level_id, offered_ssrc, with_opus_limits};
 use super::{Certificate, Packet, dtls};
 use crate::ids::TransportId;
 use crate::wire::signal::{MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
@@ -28,6 +28,9 @@ use crate::wire::signal::{MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 const RTCP_INTERVAL: Duration = Duration::from_secs(10);
 /// An offer that has not become a connection by then is forgotten.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer STUN is not even parsed.
+const LONGEST_STUN: usize = 600;
 
 /// What a transport is built from, besides the client's SDP.
 #[derive(Clone, Debug)]
@@ -102,6 +105,9 @@ pub struct Transport {
     pt: Pt,
     stream: Stream,
     pub(super) keys: Keys,
+    /// What the peer's packets are called: from its offer, or from the first packet that was authentic.
+    heard_ssrc: Option<u32>,
+    password: String,
     path: Option<Path>,
     timeout: Instant,
     born: Instant,
@@ -141,6 +147,8 @@ impl Transport {
             pt,
             stream,
             keys,
+            heard_ssrc: offered_ssrc(&offer.sdp),
+            password: credentials(offer).pass,
             path: None,
             // Driven once at least, to learn when it wants to be.
             timeout: now,
@@ -166,16 +174,15 @@ impl Transport {
         }
     }
 
-    /// Whether this STUN request carries this transport's password.
-    pub(super) fn is_asked_by(
-        &self,
-        source: SocketAddr,
-        destination: SocketAddr,
-        datagram: &[u8],
-        now: Instant,
-    ) -> bool {
-        receive(source, destination, datagram)
-            .is_some_and(|receive| self.rtc.accepts(&Input::Receive(now, receive)))
+    /// Whether this STUN request carries this transport's password. Not str0m's `accepts`, which believes any
+    /// request from an address it knows.
+    pub(super) fn is_asked_by(&self, datagram: &[u8]) -> bool {
+        let sha1 = dtls::provider().sha1_hmac_provider;
+        StunMessage::parse(datagram).is_ok_and(|stun| {
+            stun.verify(self.password.as_bytes(), |key, parts| {
+                sha1.sha1_hmac(key, parts)
+            })
+        })
     }
 
     /// False: it was not understood, and nothing has changed.
@@ -188,14 +195,14 @@ impl Transport {
         outlet: &mut Outlet,
     ) -> bool {
         // An alert in the clear can come from anyone who knows the address (RFC 6347 4.1.2.7).
-        if is_plaintext_alert(datagram) {
+        if is_plaintext_alert(datagram) || self.is_of_another_source(datagram) {
             return false;
         }
         let Some(receive) = receive(source, destination, datagram) else {
             return false;
         };
         if is_stun(datagram) {
-            self.follow(source, destination, datagram, now, outlet);
+            self.follow(source, destination, datagram, outlet);
         }
         let mut understood = true;
         self.drive(outlet, |rtc| {
@@ -214,6 +221,15 @@ impl Transport {
         });
     }
 
+    /// One transport carries one source. str0m would take another SSRC for its new name before it has looked
+    /// whether the packet is authentic, and two sources could be given the same numbers.
+    fn is_of_another_source(&self, datagram: &[u8]) -> bool {
+        match (self.heard_ssrc, rtp_ssrc(datagram)) {
+            (Some(known), Some(ssrc)) => known != ssrc,
+            (None, _) | (_, None) => false,
+        }
+    }
+
     /// Our own way to send to this listener, where its profile allows one: str0m forgets the stream then.
     pub(super) fn take_egress(&mut self) -> Option<Egress> {
         let path = self.path?;
@@ -230,7 +246,6 @@ impl Transport {
         source: SocketAddr,
         destination: SocketAddr,
         datagram: &[u8],
-        now: Instant,
         outlet: &mut Outlet,
     ) {
         let path = Path {
@@ -239,7 +254,7 @@ impl Transport {
         };
         if self.path.is_some_and(|known| known != path)
             && StunMessage::parse(datagram).is_ok_and(|stun| stun.use_candidate())
-            && self.is_asked_by(source, destination, datagram, now)
+            && self.is_asked_by(datagram)
         {
             self.path = Some(path);
             outlet.seen.push(Seen::Moved(path));
@@ -254,6 +269,9 @@ impl Transport {
         now: Instant,
         outlet: &mut Outlet,
     ) {
+        if !self.connected {
+            return;
+        }
         let values = ExtensionValues {
             audio_level: packet.level,
             ..Default::default()
@@ -320,7 +338,10 @@ impl Transport {
                     outlet.seen.push(Seen::Connected);
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
-                    outlet.seen.push(Seen::Packet(packet_of(packet)));
+                    let ssrc = *packet.header.ssrc;
+                    if *self.heard_ssrc.get_or_insert(ssrc) == ssrc {
+                        outlet.seen.push(Seen::Packet(packet_of(packet)));
+                    }
                 }
                 Ok(Output::Event(
                     Event::Closed
@@ -339,7 +360,7 @@ impl Transport {
         outlet.seen.push(Seen::Closed(reason));
     }
 
-    /// Says goodbye, so that the peer need not wait for ICE to notice.
+    /// Says goodbye, so that the peer need not wait for ICE to notice. Nothing is seen of it any more.
     pub(super) fn goodbye(&mut self, outlet: &mut Outlet) {
         if self.connected {
             self.drive(outlet, |rtc| {
@@ -347,11 +368,16 @@ impl Transport {
             });
         }
         self.closed = true;
+        outlet.seen.clear();
     }
 }
 
 /// The transport a STUN request is for: we chose the ufrag, its first eight characters are the id.
 pub(super) fn asked_transport(datagram: &[u8]) -> Option<TransportId> {
+    // A browser's request has 100 to 150 bytes.
+    if datagram.len() > LONGEST_STUN {
+        return None;
+    }
     let message = StunMessage::parse(datagram).ok()?;
     let (ours, _) = message
         .is_binding_request()
@@ -363,6 +389,14 @@ pub(super) fn asked_transport(datagram: &[u8]) -> Option<TransportId> {
 /// RFC 7983 7: the first byte tells the protocols on one port apart.
 pub(super) fn is_stun(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|b| *b < 4)
+}
+
+/// The SSRC of an RTP packet: version 2, and no payload type of RTCP (RFC 5761 4).
+fn rtp_ssrc(datagram: &[u8]) -> Option<u32> {
+    let rtp =
+        (128..192).contains(datagram.first()?) && !(64..96).contains(&(datagram.get(1)? & 0x7f));
+    let ssrc = datagram.get(8..12)?.try_into().ok()?;
+    rtp.then(|| u32::from_be_bytes(ssrc))
 }
 
 fn is_plaintext_alert(datagram: &[u8]) -> bool {
@@ -389,18 +423,22 @@ fn packet_of(packet: RtpPacket) -> Packet {
     }
 }
 
-fn config(offer: &Offer) -> RtcConfig {
+/// The ufrag begins with the transport's id, so that a request tells whose it is.
+fn credentials(offer: &Offer) -> IceCreds {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let credentials = IceCreds {
+    IceCreds {
         ufrag: format!("{:08x}{}", offer.transport.0, hex(&offer.random[6..10])),
         pass: hex(&offer.random[10..26]),
-    };
+    }
+}
+
+fn config(offer: &Offer) -> RtcConfig {
     let mut extensions = ExtensionMap::empty();
     extensions.set(1, Extension::AudioLevel);
     extensions.set(4, Extension::RtpMid);
     let mut config = RtcConfig::new()
         .set_crypto_provider(dtls::provider().clone())
-        .set_local_ice_credentials(credentials)
+        .set_local_ice_credentials(credentials(offer))
         .set_dtls_cert(str0m::config::DtlsCert {
             certificate: offer.certificate.certificate.clone(),
             private_key: offer.certificate.private_key.clone(),

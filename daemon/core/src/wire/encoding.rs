@@ -82,7 +82,7 @@ fn measure(bytes: &[u8], depth: usize) -> Result<&[u8], DecodeError> {
         }
         0xc7..=0xc9 => {
             let (length, rest) = number(1 << (marker - 0xc7))?;
-            (length + 1, 0, rest)
+            (length.saturating_add(1), 0, rest)
         }
         0xca => (4, 0, rest),
         0xcb => (8, 0, rest),

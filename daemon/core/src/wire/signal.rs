@@ -12,7 +12,7 @@ use crate::ids::{ChannelId, SessionId, TransmissionId, UserId};
 pub const MAX_SDP: usize = 32 * 1024;
 /// Most m-lines in an offer.
 pub const MAX_M_LINES: usize = 8;
-/// Most candidates one transport may be told of, in the offer and trickled.
+/// Most candidates in an offer, and most that may be trickled after it.
 pub const MAX_CANDIDATES: usize = 64;
 
 /// A request's number, chosen by the client and repeated in its answer.
