@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -38,6 +38,9 @@ use crate::{listen, roster_file, show, utc};
 
 /// Names and addresses of the machine come and go.
 const REFRESH_EVERY: Duration = Duration::from_secs(15);
+/// A reactor that works answers in a millisecond.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 /// For answers that are under way when the daemon is stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -133,11 +136,12 @@ pub async fn run(options: Options) -> Result<()> {
     parts.spawn(refresh(
         certificates.clone(),
         store,
+        state.clone(),
         metrics,
-        health,
+        health.clone(),
         stop.clone(),
     ));
-    parts.spawn(feed_watchdog(inbox, stop.clone()));
+    parts.spawn(watch_reactor(inbox, health, stop.clone()));
 
     if let Some(path) = &options.ready_file {
         let ready = json!({
@@ -187,6 +191,7 @@ pub async fn run(options: Options) -> Result<()> {
 /// it must not keep a box from starting that has long had its own.
 pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Store>> {
     let store = Store::open(&settings.state.dir)?;
+    utc::recall(&settings.state.dir);
     if !store.has_roster()? {
         let roster = roster_file::first(roster)?;
         let (users, channels) = (roster.users.len(), roster.channels.len());
@@ -271,6 +276,7 @@ async fn serve_control(
 async fn refresh(
     certificates: Arc<Certificates>,
     store: Arc<Store>,
+    state: PathBuf,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     health: Health,
     stop: CancellationToken,
@@ -282,7 +288,9 @@ async fn refresh(
     {
         metrics.run_upkeep();
         let (certificates, store) = (certificates.clone(), store.clone());
-        let checked = tokio::task::spawn_blocking(move || store.check()).await;
+        let folder = state.clone();
+        let check = move || store.check().and_then(|()| utc::keep(&folder));
+        let checked = tokio::task::spawn_blocking(check).await;
         health.tell(
             "memory",
             checked.context("looking at it panicked").flatten(),
@@ -296,19 +304,37 @@ async fn refresh(
     Ok(())
 }
 
-/// Tells systemd that the daemon lives, where it wants to be told: that the reactor still answers.
-async fn feed_watchdog(reactor: reactor::Inbox, stop: CancellationToken) -> Result<()> {
+/// Asks the reactor whether it still answers, for `/healthz` and for systemd, where that wants to be told.
+async fn watch_reactor(
+    reactor: reactor::Inbox,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<()> {
     let mut microseconds = 0;
-    if !sd_notify::watchdog_enabled(false, &mut microseconds) {
-        stop.cancelled().await;
-        return Ok(());
-    }
-    let mut every = tokio::time::interval(Duration::from_micros(microseconds) / 3);
+    let watchdog = sd_notify::watchdog_enabled(false, &mut microseconds);
+    let every = match watchdog {
+        true => WATCH_EVERY.min(Duration::from_micros(microseconds) / 3),
+        false => WATCH_EVERY,
+    };
+    let mut every = tokio::time::interval(every);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        if reactor.answers().await {
+        let alive = is_alive(&reactor).await;
+        if watchdog && alive.is_ok() {
             notify(NotifyState::Watchdog);
         }
+        if !stop.is_cancelled() {
+            health.tell("reactor", alive);
+        }
     }
+    Ok(())
+}
+
+async fn is_alive(reactor: &reactor::Inbox) -> Result<()> {
+    let answers = tokio::time::timeout(ALIVE_WITHIN, reactor.answers()).await;
+    ensure!(
+        answers.unwrap_or(false),
+        "the floor and signaling do not answer: nobody can talk; restart pttd"
+    );
     Ok(())
 }
 
@@ -393,5 +419,33 @@ mod tests {
         open_store(&settings, None).unwrap();
         let store = open_store(&settings, Some(&file)).unwrap();
         assert_eq!(store.roster().users.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_reactor_that_does_not_answer_is_not_alive() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let settings: Settings =
+            toml::from_str("[media]\nport = 0\nshards = 1\naddresses = ['127.0.0.1']").unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let media = pki::media_certificate(&store).unwrap();
+        let reactor = Reactor::new(
+            edge_settings(&settings),
+            &settings.media,
+            store.roster(),
+            Certificate {
+                certificate: media.certificate,
+                private_key: media.private_key,
+            },
+            Health::default(),
+        )
+        .unwrap();
+        let inbox = reactor.inbox();
+        assert!(is_alive(&inbox).await.is_err(), "it does not run yet");
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(reactor.run(stop.clone()));
+        is_alive(&inbox).await.unwrap();
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        assert!(is_alive(&inbox).await.is_err(), "it does not run any more");
     }
 }

@@ -129,11 +129,12 @@ impl SignIn {
                 user,
                 since: utc::now(),
                 revoked: false,
+                from_token: true,
             });
             let user = authority::readmit(Some(&device), &roster)?;
             if known.is_none() {
                 self.store
-                    .put_device(&credential, &device)
+                    .put_token_device(&credential, &device)
                     .map_err(Refused::Store)?;
             }
             Ok(Admitted {

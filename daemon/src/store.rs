@@ -30,6 +30,9 @@ pub use self::disk::AsOwner;
 const FORMAT: &[u8] = b"1";
 const SYNC_ALL_EVERY: u64 = 64;
 
+/// Devices of one user that came with tokens.
+const MAX_TOKEN_DEVICES: usize = 32;
+
 /// Below this the box says so while it still works.
 const LEAST_FREE_BYTES: u128 = 16 << 20;
 
@@ -342,6 +345,28 @@ impl Store {
     pub fn put_device(&self, credential: &str, device: &Device) -> Result<()> {
         self.devices.insert(hash(credential), encode(device)?)?;
         self.commit()
+    }
+
+    /// Keeps a device that came with a token. Clients are given a token an hour, and each leaves one: of a user's
+    /// the oldest are forgotten. Not those locked out, whose tokens would open the door again.
+    pub fn put_token_device(&self, credential: &str, device: &Device) -> Result<()> {
+        let mut known = Vec::new();
+        for record in &self.devices {
+            let (key, value) = record.context("reading the state")?;
+            let other: Device = decode(&value)?;
+            if other.from_token && !other.revoked && other.user == device.user {
+                known.push((other.since, key, value));
+            }
+        }
+        known.sort();
+        let too_many = (known.len() + 1).saturating_sub(MAX_TOKEN_DEVICES);
+        for (_, key, value) in known.into_iter().take(too_many) {
+            // Nothing is removed that was locked out meanwhile.
+            let _ = self
+                .devices
+                .compare_and_swap(key, Some(value), None::<&[u8]>)?;
+        }
+        self.put_device(credential, device)
     }
 
     /// Whether the next write can be expected to succeed.

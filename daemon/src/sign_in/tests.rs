@@ -126,6 +126,25 @@ fn a_good_token_of_someone_not_on_the_roster_leaves_nothing() {
 }
 
 #[test]
+fn a_device_whose_user_left_the_roster_stays_outside() {
+    let door = door();
+    let by_invitation = door.sign_in.with_invitation("i", None, PHONE).unwrap();
+    let by_token = door.sign_in.with_token(&token("anna"), PHONE).unwrap();
+    let left = door.store.change(|roster| {
+        roster.users.remove(&UserId::from("anna"));
+        Ok(((), Vec::new()))
+    });
+    left.unwrap();
+    for device in [by_invitation.device, by_token.device] {
+        let refused = door.sign_in.with_device(&device);
+        assert!(matches!(
+            refused,
+            Err(Refused::SignIn(SignInError::NotOnRoster))
+        ));
+    }
+}
+
+#[test]
 fn who_is_wrong_too_often_waits_and_nobody_else_does() {
     let door = door();
     for _ in 0..MAX_FAILED {

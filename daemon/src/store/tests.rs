@@ -167,6 +167,7 @@ fn a_user_who_is_locked_out_loses_links_and_devices_and_nobody_else_does() {
             user: UserId::from("ben"),
             since: NOON,
             revoked: false,
+            from_token: false,
         };
         store.put_device("bens", &ben).unwrap();
         assert_eq!(store.withdraw_invitations_of(&anna).unwrap(), 1);
@@ -295,6 +296,34 @@ fn what_was_acknowledged_survives_kill_9() {
     assert_eq!(acknowledged.len(), 113);
 }
 
+#[test]
+fn of_the_devices_that_tokens_left_the_oldest_go_and_those_locked_out_stay() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let device = |user: &str, n: usize, revoked, from_token| Device {
+        user: UserId::from(user),
+        since: NOON + n as u64,
+        revoked,
+        from_token,
+    };
+    let put = |name: &str, device: Device| store.put_token_device(name, &device).unwrap();
+    put("locked out", device("anna", 0, true, true));
+    put("bens", device("ben", 0, false, true));
+    let by_invitation = device("anna", 0, false, false);
+    store.put_device("invited", &by_invitation).unwrap();
+    for n in 1..=MAX_TOKEN_DEVICES + 2 {
+        put(&n.to_string(), device("anna", n, false, true));
+    }
+    let is_known = |name: &str| store.device(name).unwrap().is_some();
+    assert!(
+        ["locked out", "bens", "invited", "3"]
+            .into_iter()
+            .all(is_known)
+    );
+    assert!(!is_known("1") && !is_known("2"));
+    assert!(is_known(&(MAX_TOKEN_DEVICES + 2).to_string()));
+}
+
 /// Where the tests run as root; elsewhere nobody can be somebody else.
 #[test]
 fn root_leaves_nothing_in_the_state_that_its_owner_cannot_open() {
@@ -352,6 +381,7 @@ fn writer_to_be_killed() {
         user: UserId::from("anna"),
         since: NOON,
         revoked: false,
+        from_token: false,
     };
     for n in 0..100_000 {
         let device = format!("{}-{n}", std::process::id());

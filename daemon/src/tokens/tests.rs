@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::utc;
 
 const SECRET: &str = "a secret of thirty-two bytes or more";
 
@@ -211,6 +210,23 @@ fn times_audience_and_issuer_are_looked_at() {
     ] {
         let token = issuer.sign(TokenAlgorithm::EdDSA, None, &claims(other.clone()));
         assert_eq!(tokens.verify(&token), expected, "{other}");
+    }
+}
+
+#[test]
+fn a_token_ends_by_the_boxs_time_of_day_whatever_the_clock_says() {
+    let issuer = issuer();
+    let tokens = Tokens::load(&settings(vec![issuer.key(TokenAlgorithm::EdDSA, None)])).unwrap();
+    let now = utc::now();
+    let times = json!({ "nbf": now, "exp": now + 3_600 });
+    let token = issuer.sign(TokenAlgorithm::EdDSA, None, &claims(times));
+    for (utc, expected) in [
+        (now - 11, Err(TokenError::NotYet)),
+        (now - 10, Ok(UserId::from("anna"))),
+        (now + 3_610, Ok(UserId::from("anna"))),
+        (now + 3_611, Err(TokenError::Ended)),
+    ] {
+        assert_eq!(tokens.verify_at(&token, utc), expected);
     }
 }
 

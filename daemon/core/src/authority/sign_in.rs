@@ -23,6 +23,9 @@ pub struct Device {
     pub user: UserId,
     pub since: u64,
     pub revoked: bool,
+    /// It came with a token, and may come with another one.
+    #[serde(default)]
+    pub from_token: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +81,7 @@ pub fn redeem(
         user: invitation.user.clone(),
         since: utc,
         revoked: false,
+        from_token: false,
     };
     let left = Invitation {
         devices_left: invitation.devices_left - 1,
