@@ -2,6 +2,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 use pttd_core::authority::{Channel, FloorSettings, Membership, User};
 use pttd_core::ids::{ChannelId, UserId};
@@ -12,8 +13,20 @@ use super::*;
 
 const NOON: u64 = 1_800_000_000;
 
+/// sled's own threads let go of its file a moment after the last store in this process was dropped.
 fn open(dir: &TempDir) -> Store {
-    Store::open(dir.path()).unwrap()
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(dir.path()) {
+            Err(error)
+                if format!("{error:#}").contains("could not acquire lock")
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn anna() -> Roster {
