@@ -101,7 +101,10 @@ async fn asked_twice_it_goes_at_once() -> Result<()> {
     let mut site = site().start().await?;
     // A request that is never finished holds it for four seconds.
     let mut held = UnixStream::connect(site.state_dir().join("control.sock"))?;
-    held.write_all(b"POST /invite HTTP/1.1\r\nHost: box\r\nContent-Length: 9\r\n\r\n[")?;
+    held.write_all(b"POST /invite HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\n")?;
+    held.write_all(b"Content-Length: 9\r\n\r\n[")?;
+    // The socket serves in order: when this is answered, that one has begun.
+    site.invite("anna")?;
     site.signal(Signal::SIGTERM)?;
     site.logs(&["stopping"]).await?;
     site.signal(Signal::SIGTERM)?;
