@@ -60,7 +60,7 @@ export const words = {
     silent: 'The box cannot be reached: is it on, and is this the right Wi-Fi? Trying again …',
     down: 'The box is down: this network works, but nothing answers there. Tell whoever runs it. Trying again …',
     here: 'The box answers but does not take calls yet. Trying again …',
-    tooManyTries: 'Too many wrong tries came from this network, so the box waits a little before it lets anyone in. Trying again …',
+    tooManyTries: 'Too many wrong tries came from this network. The box waits a minute. Trying again …',
     taken: 'This device talks from another window now.',
     takeBack: 'Use this one',
     short: {
