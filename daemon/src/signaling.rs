@@ -40,7 +40,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// WebSockets at a time.
 const MAX_CONNECTIONS: usize = 4096;
 /// What a client may ask at once, and then each second; see [`price`]. Who asks for more is read slower.
-const BURST: f64 = 400.0;
+const BURST: f64 = 1200.0;
 const PER_SECOND: f64 = 100.0;
 /// Messages that were not understood before the connection is given up.
 const MAX_MISTAKES: u32 = 20;
@@ -467,7 +467,7 @@ fn error(id: Option<RequestId>, code: ErrorCode, message: &str) -> Reply {
 /// What a message costs the box and the others: some are told to everyone on each of the sender's channels.
 fn price(message: &ClientMessage) -> f64 {
     match message {
-        ClientMessage::Presence { .. } => 20.0,
+        ClientMessage::Presence { .. } => 40.0,
         ClientMessage::Join { .. }
         | ClientMessage::Leave { .. }
         | ClientMessage::WebrtcOffer { .. } => 4.0,

@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 const FIGURES_EVERY: Duration = Duration::from_millis(500);
 /// While nobody may talk, packets are looked at no oftener than this: a thousand phones at rest send nothing
 /// but ICE checks, and each would wake the thread by itself. A grant is an order, and ends the rest at once.
-const AT_REST: Duration = Duration::from_millis(5);
+const AT_REST: Duration = Duration::from_millis(20);
 
 pub(super) struct Thread {
     shard: Shard,

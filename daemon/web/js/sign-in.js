@@ -50,7 +50,7 @@ export function forgetDevice() {
 export const usedHere = async (invitation) => read(DEVICE) !== null && read(INVITATION) === await markOf(invitation);
 
 /** `{device, mark}` or `{refused: sentence}`; `{}` where the box did not answer. */
-export async function redeem(invitation) {
+export async function redeem(invitation, again = false) {
   const mark = await markOf(invitation);
   const device = credentialFor(mark);
   let answer;
@@ -65,6 +65,11 @@ export async function redeem(invitation) {
     answer = await response.json();
   } catch {
     return {};
+  }
+  // The credential was somebody else's on this device: a new one is as good.
+  if (answer.error === 'device_taken' && !again) {
+    forgetInvitation();
+    return redeem(invitation, true);
   }
   return answer.device ? { device: answer.device, mark } : { refused: answer.message ?? answer.error };
 }

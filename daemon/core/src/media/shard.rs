@@ -134,10 +134,9 @@ impl Slot {
         allowed
     }
 
-    /// Only an earlier timeout needs a new entry: a later one is found when the old one comes up. What is due
-    /// already waits a little, so that a transport that is always due cannot hold the thread.
-    fn rearm(&mut self, at: usize, timers: &mut Timers, now: Instant) {
-        let timeout = self.transport.poll_timeout().max(now + SOON);
+    /// Only an earlier timeout needs a new entry: a later one is found when the old one comes up.
+    fn rearm(&mut self, at: usize, timers: &mut Timers, earliest: Instant) {
+        let timeout = self.transport.poll_timeout().max(earliest);
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.armed = Some(timeout);
             timers.push(Reverse((timeout, at)));
@@ -154,6 +153,7 @@ pub struct Shard {
     routes: BTreeMap<RouteId, Route>,
     /// Entries may be stale: a slot's own timeout decides when one comes up.
     timers: Timers,
+    connecting: BTreeSet<usize>,
     /// Talkers whose packets are coming in.
     flowing: BTreeSet<usize>,
     outlet: Outlet,
@@ -175,9 +175,9 @@ impl Shard {
         self.by_id.len()
     }
 
-    /// Nobody on any of its routes has the floor.
+    /// Nobody is connecting, and nobody on any of its routes has the floor: what comes can wait a little.
     pub fn is_at_rest(&self) -> bool {
-        self.routes.values().all(|route| route.talker().is_none())
+        self.connecting.is_empty() && self.routes.values().all(|route| route.talker().is_none())
     }
 
     pub fn handle_command(&mut self, command: Command, now: Instant) {
@@ -290,7 +290,8 @@ impl Shard {
             if slot.transport.poll_timeout() <= now {
                 slot.transport.handle_timeout(now, &mut self.outlet);
             }
-            self.rearm(at, now);
+            // One that is due again at once waits a little: it must not hold the thread.
+            self.rearm(at, now + SOON);
             self.digest(at, now);
         }
         self.tell_stalls(now);
@@ -315,6 +316,7 @@ impl Shard {
             flows: false,
         });
         self.by_id.insert(id, at);
+        self.connecting.insert(at);
         let route = self.routes.entry(route).or_default();
         route.add(id, at, paused, rewrite);
         self.rearm(at, now);
@@ -363,6 +365,7 @@ impl Shard {
                     if let Some(route) = self.routes.get_mut(&slot.route) {
                         route.set_egress(id, egress);
                     }
+                    self.connecting.remove(&at);
                     self.events.push_back(Event::Connected(id));
                 }
                 Seen::Moved(path) => {
@@ -457,6 +460,7 @@ impl Shard {
                 self.by_address.remove(address);
             }
         }
+        self.connecting.remove(&at);
         self.flowing.remove(&at);
         if let Some(route) = self.routes.get_mut(&slot.route) {
             route.remove(id);
@@ -475,9 +479,9 @@ impl Shard {
         }
     }
 
-    fn rearm(&mut self, at: usize, now: Instant) {
+    fn rearm(&mut self, at: usize, earliest: Instant) {
         if let Some(slot) = &mut self.slots[at] {
-            slot.rearm(at, &mut self.timers, now);
+            slot.rearm(at, &mut self.timers, earliest);
         }
     }
 

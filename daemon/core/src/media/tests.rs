@@ -452,6 +452,23 @@ fn garbage_and_spoofed_alerts_are_counted_and_change_nothing() {
 }
 
 #[test]
+fn a_shard_is_at_rest_while_nobody_connects_and_nobody_has_the_floor() {
+    let mut net = Net::new();
+    assert!(net.shard.is_at_rest());
+    net.join(1, false);
+    assert!(!net.shard.is_at_rest());
+    net.run(Duration::from_secs(2));
+    assert!(net.shard.is_at_rest());
+    net.talker(Some(1));
+    assert!(!net.shard.is_at_rest());
+    net.talker(None);
+    net.join(2, false);
+    net.shard
+        .handle_command(Command::Close(TransportId(2)), net.now);
+    assert!(net.shard.is_at_rest());
+}
+
+#[test]
 fn whoever_leaves_takes_nobody_along() {
     let mut net = Net::with_peers(3);
     net.talker(Some(1));
