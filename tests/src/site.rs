@@ -91,7 +91,7 @@ impl SiteBuilder {
         if let Some(roster) = &self.roster {
             std::fs::write(dir.path().join("roster.toml"), roster)?;
         }
-        write_settings(dir.path(), 0, 0, 0, &self.settings)?;
+        write_settings(dir.path(), 0, 0, &self.settings)?;
         let log = Arc::default();
         let (child, ready) = spawn(dir.path(), &log, self.log_level).await?;
         Ok(Site {
@@ -107,11 +107,11 @@ impl SiteBuilder {
     }
 }
 
-fn write_settings(dir: &Path, https: u16, plain: u16, media: u16, more: &str) -> Result<()> {
+fn write_settings(dir: &Path, https: u16, plain: u16, more: &str) -> Result<()> {
     let settings = format!(
         "web.https = \"127.0.0.1:{https}\"\n\
          web.plain = \"127.0.0.1:{plain}\"\n\
-         media.port = {media}\n\
+         media.port = 0\n\
          media.addresses = [\"127.0.0.1\"]\n\
          {more}\n"
     );
@@ -288,20 +288,9 @@ impl Site {
 
     /// After it ended: the same state and the same addresses.
     pub async fn start_again(&mut self) -> Result<()> {
-        let Ready {
-            https,
-            plain,
-            media,
-            ..
-        } = &self.ready;
-        let media = media.first().copied().unwrap_or(0);
-        write_settings(
-            self.dir.path(),
-            https.port(),
-            plain.port(),
-            media,
-            &self.settings,
-        )?;
+        // Sound's ports are told anew to whoever connects; another's may have taken the next one meanwhile.
+        let Ready { https, plain, .. } = &self.ready;
+        write_settings(self.dir.path(), https.port(), plain.port(), &self.settings)?;
         (self.child, self.ready) = spawn(self.dir.path(), &self.log, self.log_level).await?;
         Ok(())
     }
