@@ -164,6 +164,16 @@ impl Thread {
     fn carry_out(&mut self) {
         self.fan_out();
         self.send();
+        let now = Instant::now();
+        if now >= self.figures_due {
+            self.figures.note(self.shard.counters());
+            self.figures_due = now + FIGURES_EVERY;
+        }
+    }
+
+    /// Before anything is sent: a client that learns from the packet that it is connected may ask for the floor
+    /// at once, and the reactor must know by then.
+    fn tell(&mut self) {
         while let Some(event) = self.shard.poll_event() {
             self.untold.push_back(event);
         }
@@ -172,11 +182,6 @@ impl Thread {
                 self.untold.push_front(event);
                 break;
             }
-        }
-        let now = Instant::now();
-        if now >= self.figures_due {
-            self.figures.note(self.shard.counters());
-            self.figures_due = now + FIGURES_EVERY;
         }
     }
 
@@ -196,6 +201,7 @@ impl Thread {
     }
 
     fn send(&mut self) {
+        self.tell();
         let transmits: Vec<_> = self.shard.poll_transmit().collect();
         let mut rest = &transmits[..];
         while let Some(first) = rest.first() {
