@@ -22,8 +22,8 @@ const BATCHES: usize = 4;
 /// How soon an event the reactor had no room for is offered again.
 const AGAIN: Duration = Duration::from_millis(5);
 const FIGURES_EVERY: Duration = Duration::from_millis(500);
-/// While nobody may talk, packets are looked at no oftener than this: a thousand phones at rest send nothing
-/// but ICE checks, and each would wake the thread by itself. A grant is an order, and ends the rest at once.
+/// While nobody connects and nobody may talk, packets are looked at no oftener than this: a thousand phones at
+/// rest send nothing but ICE checks, and each would wake the thread by itself. A grant is an order, and ends the rest at once.
 const AT_REST: Duration = Duration::from_millis(20);
 
 pub(super) struct Thread {
@@ -110,7 +110,7 @@ impl Thread {
         Ok(readable.map(|(n, _)| n).collect())
     }
 
-    /// Between two looks, while nobody has the floor.
+    /// Between two looks, while what comes can wait.
     fn rest(&self) -> nix::Result<()> {
         let left = (self.looked + AT_REST).saturating_duration_since(Instant::now());
         if self.shard.is_at_rest() && !left.is_zero() {

@@ -20,13 +20,14 @@ use crate::ids::{RouteId, TransportId};
 /// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
 pub const STALL: Duration = Duration::from_secs(1);
 
+/// How long a transport waits whose timeout is due again right after it was served.
 const SOON: Duration = Duration::from_millis(1);
 /// Addresses one transport may be reached from in its life. Each costs ICE a pair, which it never forgets.
 const MAX_ADDRESSES: usize = 64;
 /// An address whose owner was heard within this is not given to another transport.
 const OWNED: Duration = Duration::from_secs(5);
-/// Packets a talker may send a second, and at once after the network held them up: twice what Opus sends
-/// with its shortest usual frames of 10 ms would need, for the length of a stall.
+/// Packets a talker may send a second, and at once after the network held them up: a little more than Opus
+/// sends with its shortest usual frames of 10 ms, and two seconds of it.
 const PACKETS_PER_SECOND: f64 = 120.0;
 const PACKETS_AT_ONCE: f64 = 240.0;
 /// The largest Opus packet, RFC 6716 3.4: 1275 bytes a frame.
