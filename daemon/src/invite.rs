@@ -281,6 +281,7 @@ fn add_user(roster: &mut Roster, name: &str) -> UserId {
         name: name.trim().to_string(),
         role: Role::User,
         emergency: false,
+        ends: None,
         channels: BTreeMap::new(),
     };
     roster.users.insert(id.clone(), user);

@@ -111,6 +111,7 @@ fn of_file(file: &TomlFile) -> Result<Roster, Mistake> {
                 grace: channel.grace,
                 silence: channel.silence,
             },
+            ..Channel::default()
         };
         if roster.channels.insert(id, entry).is_some() {
             return Err(twice(file, "channel", index, &channel.id));
@@ -121,6 +122,7 @@ fn of_file(file: &TomlFile) -> Result<Roster, Mistake> {
             name: user.name.clone().unwrap_or_else(|| user.id.clone()),
             role: user.role,
             emergency: user.emergency,
+            ends: None,
             channels: memberships(file, index, user)?,
         };
         let id = UserId::from(user.id.as_str());

@@ -470,11 +470,24 @@ fn price(message: &ClientMessage) -> f64 {
         ClientMessage::Presence { .. } => 40.0,
         ClientMessage::Join { .. }
         | ClientMessage::Leave { .. }
-        | ClientMessage::WebrtcOffer { .. } => 4.0,
+        | ClientMessage::WebrtcOffer { .. }
+        | ClientMessage::CallMe { .. }
+        | ClientMessage::CancelCall { .. }
+        | ClientMessage::TakeCall { .. }
+        | ClientMessage::CloseCall { .. }
+        | ClientMessage::RaiseEmergency { .. }
+        | ClientMessage::AcknowledgeEmergency { .. }
+        | ClientMessage::ClearEmergency { .. }
+        | ClientMessage::TakePosition { .. }
+        | ClientMessage::LeavePosition {}
+        | ClientMessage::RemovePosition { .. }
+        | ClientMessage::SavePosition { .. }
+        | ClientMessage::Silence { .. } => 4.0,
         ClientMessage::Hello { .. }
         | ClientMessage::IceCandidate { .. }
         | ClientMessage::Start { .. }
         | ClientMessage::Stop { .. }
+        | ClientMessage::EndTalk { .. }
         | ClientMessage::Mute { .. }
         | ClientMessage::Unmute { .. }
         | ClientMessage::Ping {} => 1.0,

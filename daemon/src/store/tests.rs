@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use pttd_core::authority::{Channel, FloorSettings, Membership, User};
+use pttd_core::authority::{Channel, Membership, User};
 use pttd_core::ids::{ChannelId, UserId};
 use pttd_core::wire::signal::Role;
 use tempfile::TempDir;
@@ -33,12 +33,13 @@ fn anna() -> Roster {
     let ops = ChannelId::from("ops");
     let channel = Channel {
         name: "Operations".into(),
-        floor: FloorSettings::default(),
+        ..Channel::default()
     };
     let user = User {
         name: "Anna".into(),
         role: Role::User,
         emergency: false,
+        ends: None,
         channels: [(ops.clone(), Membership::Talk)].into(),
     };
     Roster {

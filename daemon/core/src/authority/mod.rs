@@ -4,6 +4,6 @@ mod roster;
 mod sign_in;
 
 pub use roster::{
-    Channel, FloorPolicy, FloorSettings, Membership, Roster, RosterError, User, is_name,
+    Channel, FloorPolicy, FloorSettings, Membership, Record, Roster, RosterError, User, is_name,
 };
 pub use sign_in::{Device, Invitation, SignInError, readmit, redeem};

@@ -17,11 +17,36 @@ pub struct Roster {
     pub users: BTreeMap<UserId, User>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
     /// What people read on the page.
     pub name: String,
     pub floor: FloorSettings,
+    /// The heading under which pages show it.
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default)]
+    pub record: Record,
+    /// Whoever talks here hears themselves afterwards, and nobody else hears them.
+    #[serde(default)]
+    pub echo: bool,
+}
+
+/// How long what is said on a channel is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    Off,
+    /// The last 1 to 1440 minutes.
+    Minutes(u32),
+    /// 1 to 365 days.
+    Days(u32),
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Record::Minutes(30)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +54,11 @@ pub struct User {
     /// What the others read when this person talks.
     pub name: String,
     pub role: Role,
-    /// May ask for the floor with the levels imminent and emergency.
+    /// May raise an emergency, and ask for the floor with the levels imminent and emergency.
     pub emergency: bool,
+    /// A guest's end, UTC seconds since 1970; then they are taken off the roster.
+    #[serde(default)]
+    pub ends: Option<u64>,
     /// The channels this person belongs to, and whether they may talk there or only listen.
     pub channels: BTreeMap<ChannelId, Membership>,
 }

@@ -24,9 +24,12 @@ use crate::wire::signal::{
 };
 
 mod floors;
+mod happening;
 mod requests;
 mod sessions;
 mod transports;
+
+pub use happening::{Happening, Heard};
 
 #[cfg(test)]
 mod tests;
@@ -366,6 +369,9 @@ impl Edge {
                 rights,
                 talk_limit_ms: channel.floor.talk_limit.as_millis() as u64,
                 queue_depth: channel.floor.queue_depth,
+                group: channel.group.clone(),
+                recorded: channel.record != crate::authority::Record::Off,
+                echo: channel.echo,
                 talk: self.talk(id, now),
             })
         };
@@ -445,6 +451,7 @@ impl Session {
         Member {
             person: self.person(id),
             presence: self.presence,
+            silenced_ms: None,
         }
     }
 }

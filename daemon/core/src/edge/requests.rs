@@ -38,6 +38,7 @@ impl Edge {
                 self.answer(session, ServerMessage::Presence { state });
             }
             ClientMessage::Ping {} => self.answer(session, ServerMessage::Pong {}),
+            _ => self.error(session, ErrorCode::BadMessage, "not understood"),
         }
     }
 
@@ -88,6 +89,7 @@ impl Edge {
                 .and_then(|s| s.joined.get(channel))
                 .is_some_and(|j| j.muted),
             talk: self.talk(channel, now),
+            recent: Vec::new(),
         };
         self.answer(session, message);
     }

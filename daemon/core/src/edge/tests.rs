@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use str0m::media::{Direction, MediaKind};
 
 use super::*;
-use crate::authority::{Channel as RosterChannel, FloorSettings, Membership, User};
+use crate::authority::{Channel as RosterChannel, Membership, User};
 use crate::ids::TransmissionId;
 use crate::media::{Certificate, CloseReason, Offer};
 use crate::wire::signal::{ClientMessage, DenyReason, ErrorCode, Level};
@@ -15,12 +15,13 @@ const STAGE: &str = "stage";
 fn roster() -> Roster {
     let channel = |name: &str| RosterChannel {
         name: name.into(),
-        floor: FloorSettings::default(),
+        ..RosterChannel::default()
     };
     let user = |name: &str, role, emergency, channels: &[(&str, Membership)]| User {
         name: name.into(),
         role,
         emergency,
+        ends: None,
         channels: channels.iter().map(|(c, m)| ((*c).into(), *m)).collect(),
     };
     let both = [(OPS, Membership::Talk), (STAGE, Membership::Talk)];

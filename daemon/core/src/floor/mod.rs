@@ -389,7 +389,9 @@ impl Floor {
                         self.must_release.insert(talk.who);
                         self.revoked(&talk, reason);
                     }
-                    EndReason::Removed => self.revoked(&talk, reason),
+                    EndReason::Removed | EndReason::Ended | EndReason::Silenced => {
+                        self.revoked(&talk, reason)
+                    }
                 }
                 (talk, reason)
             }

@@ -141,6 +141,58 @@ pub enum ClientMessage {
     },
     /// For clients that cannot see the WebSocket's own pings: answered with `PONG`.
     Ping {},
+    /// A dispatcher ends the running transmission.
+    EndTalk {
+        channel_id: ChannelId,
+    },
+    /// A dispatcher keeps a user from talking on a channel for 1 to 30 minutes; 0 lets them talk again.
+    Silence {
+        channel_id: ChannelId,
+        user_id: UserId,
+        minutes: u32,
+    },
+    /// Ask the dispatchers of a channel to call back.
+    CallMe {
+        channel_id: ChannelId,
+    },
+    /// The caller does not wait any more.
+    CancelCall {
+        call_id: u64,
+    },
+    /// A dispatcher takes a call; the other dispatchers see by whom.
+    TakeCall {
+        call_id: u64,
+    },
+    /// A dispatcher is done with a call: it leaves the list.
+    CloseCall {
+        call_id: u64,
+    },
+    RaiseEmergency {
+        channel_id: ChannelId,
+    },
+    /// A dispatcher has seen it; the others learn by whom.
+    AcknowledgeEmergency {
+        emergency_id: u64,
+    },
+    /// Its raiser, or a dispatcher, ends it.
+    ClearEmergency {
+        emergency_id: u64,
+    },
+    /// A dispatcher sits down at a position, new or left by, or taken from, someone else. What was kept of
+    /// it comes back in `POSITION`.
+    TakePosition {
+        position_id: String,
+    },
+    /// Stand up: the position stays, with all that belongs to it.
+    LeavePosition {},
+    /// Forget a position nobody holds.
+    RemovePosition {
+        position_id: String,
+    },
+    /// Keep the page's layout, volumes, mutes and notes with the position this session holds.
+    SavePosition {
+        layout: String,
+    },
 }
 
 /// What a session may do on a channel.
@@ -164,6 +216,15 @@ pub struct ChannelEntry {
     pub talk_limit_ms: u64,
     /// How many may wait for the floor; 0: a busy channel denies.
     pub queue_depth: u32,
+    /// The heading under which pages show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What is said here is kept for a while.
+    #[serde(default)]
+    pub recorded: bool,
+    /// Whoever talks here hears themselves afterwards, and nobody else hears them.
+    #[serde(default)]
+    pub echo: bool,
     /// Who is talking now, joined or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub talk: Option<Talk>,
@@ -197,6 +258,92 @@ pub struct Member {
     #[serde(flatten)]
     pub person: Person,
     pub presence: Presence,
+    /// A dispatcher keeps them from talking here for this long yet, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced_ms: Option<u64>,
+}
+
+/// A transmission that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PastTalk {
+    pub transmission_id: TransmissionId,
+    pub talker: Person,
+    pub level: Level,
+    /// When it began, UTC milliseconds since 1970.
+    pub began: u64,
+    pub duration_ms: u64,
+    pub reason: EndReason,
+}
+
+/// Someone who asked to be called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    pub call_id: u64,
+    pub channel_id: ChannelId,
+    pub caller: Person,
+    /// Whether the caller's device is still there.
+    pub here: bool,
+    pub waiting_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Taken>,
+}
+
+/// Who looks after a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Taken {
+    /// The dispatcher's name.
+    pub by: String,
+    /// The position the call belongs to, and moves on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_id: Option<String>,
+}
+
+/// What became of one's own call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallState {
+    Waiting,
+    Taken,
+    Closed,
+}
+
+/// An emergency, from its raising until it is cleared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Emergency {
+    pub emergency_id: u64,
+    pub channel_id: ChannelId,
+    pub raiser: Person,
+    pub elapsed_ms: u64,
+    /// Names of the dispatchers who have seen it.
+    pub acknowledged_by: Vec<String>,
+}
+
+/// A dispatcher's seat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    pub position_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Person>,
+}
+
+/// How someone sounds on the echo channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EchoVerdict {
+    Good,
+    TooQuiet,
+    TooLoud,
+    /// The microphone sent silence, or nothing.
+    NothingHeard,
+    /// Packets were lost on the way to the box.
+    BadNetwork,
+    /// Heard, but the browser does not say how loud.
+    Unmeasured,
 }
 
 /// One entry of `RTCConfiguration.iceServers`.
@@ -236,6 +383,8 @@ pub enum DenyReason {
     ReleaseFirst,
     /// This device has not joined the channel, or its audio is not connected.
     NotConnected,
+    /// A dispatcher keeps this user from talking here for a while.
+    Silenced,
 }
 
 /// Why a transmission ended, or the floor was taken from its talker.
@@ -258,6 +407,10 @@ pub enum EndReason {
     Left,
     /// The talker may no longer talk here.
     Removed,
+    /// A dispatcher ended it.
+    Ended,
+    /// A dispatcher ended it and keeps the talker silent for a while.
+    Silenced,
 }
 
 /// What went wrong with a request, for a program; `message` says it for a person.
@@ -278,6 +431,10 @@ pub enum ErrorCode {
     BadOffer,
     /// More channels or candidates than a session may have.
     TooMany,
+    /// Only dispatchers may do this, or only those with the right to raise an emergency.
+    NoRight,
+    /// There is no such call, emergency or position any more.
+    NotFound,
     /// The box could not do it; it is in its log.
     Internal,
 }
@@ -292,6 +449,8 @@ pub enum ByeReason {
     Removed,
     /// The session was taken over by a newer connection of the same device.
     Resumed,
+    /// An admin ended this session.
+    Kicked,
 }
 
 /// From the box to the client.
@@ -331,6 +490,9 @@ pub enum ServerMessage {
         muted: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         talk: Option<Talk>,
+        /// The last transmissions, oldest first, at most ten.
+        #[serde(default)]
+        recent: Vec<PastTalk>,
     },
     Left {
         channel_id: ChannelId,
@@ -426,6 +588,76 @@ pub enum ServerMessage {
     Error {
         code: ErrorCode,
         message: String,
+    },
+    /// To dispatchers: the open calls of all their channels. Replaces what was told before.
+    Calls {
+        calls: Vec<Call>,
+    },
+    /// To the caller, and the answer to `CALL_ME`, `CANCEL_CALL`, `TAKE_CALL` and `CLOSE_CALL`.
+    Call {
+        call_id: u64,
+        channel_id: ChannelId,
+        state: CallState,
+        /// The dispatcher's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// To the members of their channels who have joined, and to the dispatchers. Replaces what was told before.
+    Emergencies {
+        emergencies: Vec<Emergency>,
+    },
+    /// Answers `RAISE_EMERGENCY`, `ACKNOWLEDGE_EMERGENCY` and `CLEAR_EMERGENCY`.
+    Emergency {
+        emergency_id: u64,
+        cleared: bool,
+    },
+    /// To dispatchers: who sits where. Replaces what was told before.
+    Positions {
+        positions: Vec<Position>,
+    },
+    /// This session holds the position now.
+    Position {
+        position_id: String,
+        /// What was last saved; empty for a new position.
+        layout: String,
+        /// Who held it until now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_from: Option<Person>,
+    },
+    /// This session does not hold the position any more. Answers `LEAVE_POSITION` and `REMOVE_POSITION`, too.
+    PositionLost {
+        position_id: String,
+        /// Who took it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Person>,
+    },
+    PositionSaved {
+        position_id: String,
+    },
+    /// Answers `END_TALK`.
+    TalkEnded {
+        channel_id: ChannelId,
+    },
+    /// Answers `SILENCE`, and tells the one who was silenced; `left_ms` 0: may talk again.
+    Silenced {
+        channel_id: ChannelId,
+        user_id: UserId,
+        left_ms: u64,
+        by: String,
+    },
+    /// After talking on an echo channel: how it was. What was said is played back from now on.
+    Echo {
+        channel_id: ChannelId,
+        verdict: EchoVerdict,
+        /// Mean level of what was said, in dBov (RFC 6464: 0 is the loudest, -127 silence).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level_db: Option<i32>,
+        /// How far that is from the level speech should have, -26 dBov; negative: too quiet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        off_by_db: Option<i32>,
+        lost_percent: u32,
+        /// How long it plays, in milliseconds.
+        plays_ms: u64,
     },
     /// The box is about to close this WebSocket.
     Bye {
