@@ -29,8 +29,8 @@ use crate::admin::Control;
 use crate::sign_in::SignIn;
 use crate::store::Store;
 
-pub use self::caller::{Caller, Operator, SignedIn, Stranger};
-pub use self::problem::{Body, Problem, ProblemText};
+pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, SignedIn, Stranger};
+pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads};
 
 /// A roster of a thousand people fits easily.
 const MAX_BODY: usize = 1 << 20;
