@@ -238,6 +238,18 @@ impl Roster {
         }
     }
 
+    /// An id for somebody new: `Anna Smith` becomes `anna-smith`, or `anna-smith-2` where that one is taken.
+    pub fn free_id(&self, name: &str) -> UserId {
+        let taken = |id: &str| self.users.contains_key(&UserId::from(id));
+        free(id_from(name, "guest"), taken).into()
+    }
+
+    /// The same for a new channel.
+    pub fn free_channel_id(&self, name: &str) -> ChannelId {
+        let taken = |id: &str| self.channels.contains_key(&ChannelId::from(id));
+        free(id_from(name, "channel"), taken).into()
+    }
+
     /// Whether this person is on it, and not a guest whose time is over.
     pub fn has_now(&self, user: &UserId, utc: u64) -> bool {
         let user = self.users.get(user);
@@ -372,6 +384,37 @@ fn check_name(what: &'static str, id: &str, name: &str) -> Result<(), RosterErro
         })
 }
 
+/// Letters an id cannot have are left out.
+fn id_from(name: &str, otherwise: &str) -> String {
+    let mut id = String::new();
+    for word in name.split(|c: char| !c.is_alphanumeric()) {
+        let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+        if word.is_empty() {
+            continue;
+        }
+        if !id.is_empty() {
+            id.push('-');
+        }
+        id.push_str(&word.to_ascii_lowercase());
+    }
+    id.truncate(56);
+    match id.is_empty() {
+        true => otherwise.to_string(),
+        false => id,
+    }
+}
+
+/// With a number where it is taken.
+fn free(base: String, taken: impl Fn(&str) -> bool) -> String {
+    let mut id = base.clone();
+    let mut number = 1;
+    while taken(&id) {
+        number += 1;
+        id = format!("{base}-{number}");
+    }
+    id
+}
+
 /// Whether people can be shown this as a name: a name that turns the direction of the text around would pass
 /// for another.
 pub fn is_name(text: &str) -> bool {
@@ -430,6 +473,22 @@ mod tests {
             &"x".repeat(65),
         ] {
             assert!(!is_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_made_of_what_the_name_has_for_one() {
+        for (name, id) in [
+            ("Anna Smith", "anna-smith"),
+            ("  J. R. 2nd ", "j-r-2nd"),
+            ("Jürgen", "jrgen"),
+            ("李", "guest"),
+            (
+                &"long ".repeat(40),
+                "long-long-long-long-long-long-long-long-long-long-long-l",
+            ),
+        ] {
+            assert_eq!(Roster::default().free_id(name).as_str(), id);
         }
     }
 }
