@@ -390,6 +390,7 @@ impl Invite {
             emergency: self.emergency,
             hours: self.hours,
             devices: self.devices,
+            ends: None,
         }])
     }
 }

@@ -375,6 +375,7 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
             emergency: false,
             hours: 24,
             devices: 5,
+            ends: None,
         })
         .collect();
     let control = control.clone();
