@@ -20,6 +20,7 @@ export class Microphone {
   #asked = null;
   #had = false;
   #wanted = false;
+  #chosen = null;
   #known = new Set();
 
   /** `changed(state, before)`; `replaced(track, label)` when another microphone was taken over. */
@@ -51,8 +52,16 @@ export class Microphone {
   /** Asks once, however often it is called meanwhile. */
   take() {
     this.#wanted = true;
-    this.#asked ??= this.#ask(WANTED).finally(() => { this.#asked = null; });
+    this.#asked ??= this.#ask(this.#chosen ? { ...WANTED, deviceId: { ideal: this.#chosen } } : WANTED).finally(() => { this.#asked = null; });
     return this.#asked;
+  }
+
+  /** The microphone to take from now on, where it is there; null: the browser's choice. */
+  async choose(deviceId) {
+    this.#chosen = deviceId;
+    if (!this.track) return;
+    await this.take();
+    if (this.ready) this.replaced(this.track, this.track.label);
   }
 
   /** Closes it, also one that is being asked for. */
