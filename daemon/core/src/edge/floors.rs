@@ -166,8 +166,13 @@ impl Edge {
         let transport = talker.and_then(|ParticipantId::Session(session)| {
             self.sessions.get(&session)?.joined.get(channel)?.transport
         });
-        if let Some(route) = self.channels.get(channel).map(|c| c.route) {
-            let command = Command::Talker { route, transport };
+        if let Some(c) = self.channels.get(channel) {
+            let talk = c.floor.talk().filter(|talk| Some(talk.who) == talker);
+            let command = Command::Talker {
+                route: c.route,
+                transport,
+                transmission: talk.map(|talk| talk.transmission),
+            };
             self.outputs.push_back(Output::Media(command));
         }
     }

@@ -29,7 +29,7 @@ mod requests;
 mod sessions;
 mod transports;
 
-pub use happening::{Happening, Heard};
+pub use happening::Happening;
 
 #[cfg(test)]
 mod tests;
