@@ -213,8 +213,16 @@ impl Edge {
     fn route(&mut self, channel: &ChannelId, talker: Option<SessionId>) {
         let transport =
             talker.and_then(|session| self.sessions.get(&session)?.joined.get(channel)?.transport);
-        if let Some(route) = self.channels.get(channel).map(|c| c.route) {
-            let command = Command::Talker { route, transport };
+        if let Some(c) = self.channels.get(channel) {
+            let talk = c
+                .floor
+                .talk()
+                .filter(|talk| Some(talk.who) == talker.map(Into::into));
+            let command = Command::Talker {
+                route: c.route,
+                transport,
+                transmission: talk.map(|talk| talk.transmission),
+            };
             self.outputs.push_back(Output::Media(command));
         }
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, RouteId, SessionId, TransmissionId, UserId};
+use crate::media::Heard;
 use crate::wire::signal::{EndReason, Level, Person};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -92,15 +93,4 @@ pub enum Happening {
         by: Person,
         from: Option<Person>,
     },
-}
-
-/// How a transmission's packets arrived at the box.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    pub packets: u64,
-    pub lost: u64,
-    /// Mean and highest level of the packets with speech in them, dBov (RFC 6464), where the talker's
-    /// browser tells it.
-    pub level: Option<i8>,
-    pub peak: Option<i8>,
 }

@@ -31,7 +31,7 @@ mod sessions;
 mod transports;
 mod views;
 
-pub use happening::{Happening, Heard};
+pub use happening::Happening;
 pub use views::{ChannelView, SessionView};
 
 #[cfg(test)]

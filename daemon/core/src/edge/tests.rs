@@ -151,13 +151,15 @@ impl Rig {
                 Output::Media(Command::Close(transport)) => {
                     self.open.remove(&transport);
                 }
-                Output::Media(Command::Talker { route, transport }) => {
+                Output::Media(Command::Talker {
+                    route, transport, ..
+                }) => {
                     match transport {
                         Some(transport) => self.heard.insert(route, transport),
                         None => self.heard.remove(&route),
                     };
                 }
-                Output::Media(Command::Pause { .. }) => {}
+                Output::Media(Command::Pause { .. } | Command::Settings { .. }) => {}
                 Output::Happened(what) => self.happened.push(what),
             }
         }
