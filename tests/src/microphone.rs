@@ -67,7 +67,7 @@ pub fn recording(voice: Voice, dir: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let out = command
         .output()
         .with_context(|| format!("starting {command:?}; `make test` installs it"))?;
