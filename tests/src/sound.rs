@@ -107,6 +107,17 @@ pub fn samples(raw: &[u8]) -> Vec<f32> {
         .collect()
 }
 
+/// Which share of this sound is at each of these frequencies; all none where it is silent.
+pub fn shares(samples: &[f32], tones: &[f64]) -> Vec<f64> {
+    let energy: f64 = samples.iter().map(|s| f64::from(s * s)).sum();
+    let count = samples.len() as f64;
+    if energy / count.max(1.0) < 1e-5 {
+        return vec![0.0; tones.len()];
+    }
+    let at = |hz: &f64| 2.0 * power(samples, hz * count / f64::from(RATE)) / (count * energy);
+    tones.iter().map(at).collect()
+}
+
 /// One look at a sound: how loud it is in each of these bands, beside its mean.
 type Look = [f64; BANDS];
 const BANDS: usize = 12;
@@ -129,7 +140,7 @@ fn looks(samples: &[f32]) -> Vec<Option<Look>> {
             let mut look: Look = std::array::from_fn(|band| {
                 let from = (edge(band) / bin).round().max(1.0) as usize;
                 let to = ((edge(band + 1) / bin).round() as usize).max(from + 1);
-                let power: f64 = (from..to).map(|k| power(samples, k)).sum();
+                let power: f64 = (from..to).map(|k| power(samples, k as f64)).sum();
                 (power + f64::from(loudest * loudest) * 1e-2).ln()
             });
             let mean = look.iter().sum::<f64>() / BANDS as f64;
@@ -139,8 +150,9 @@ fn looks(samples: &[f32]) -> Vec<Option<Look>> {
         .collect()
 }
 
-fn power(samples: &[f32], k: usize) -> f64 {
-    let w = std::f64::consts::TAU * k as f64 / samples.len() as f64;
+/// Of `k` turns in the whole of it.
+fn power(samples: &[f32], k: f64) -> f64 {
+    let w = std::f64::consts::TAU * k / samples.len() as f64;
     let (mut re, mut im) = (0.0, 0.0);
     for (n, sample) in samples.iter().enumerate() {
         let (sin, cos) = (w * n as f64).sin_cos();
