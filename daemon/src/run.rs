@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use axum::Router;
 use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -17,11 +18,11 @@ use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Control, RosterChanged};
+use crate::admin::{self, Control};
+use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::figures;
 use crate::health::Health;
@@ -87,14 +88,12 @@ pub async fn run(options: Options) -> Result<()> {
     let plain = listen::bind(settings.web.plain, "the landing page")?;
     let origins = Origins::new(&settings, https.local_addr()?, plain.local_addr()?);
     let fingerprint = certificates.ca().map(|ca| ca.fingerprint());
-    let (changed, changes) = mpsc::channel(8);
     let inviter = Inviter {
         store: store.clone(),
         origins: origins.clone(),
         box_name: settings.box_name(),
         fingerprint: fingerprint.clone(),
     };
-    let control = Arc::new(Control::new(inviter, changed));
     let control_socket = admin::listen(&state)?;
     let reactor = Reactor::new(
         edge_settings(&settings),
@@ -108,6 +107,11 @@ pub async fn run(options: Options) -> Result<()> {
     )?;
     let ports = reactor.media().ports();
     let inbox = reactor.inbox();
+    let control = Arc::new(Control::new(inviter, Some(inbox.clone())));
+    let api = api::router(Arc::new(Api {
+        control: control.clone(),
+        sign_in: sign_in.clone(),
+    }));
     let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
         box_name: settings.box_name(),
@@ -120,9 +124,8 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
-    parts.spawn(take_roster_changes(changes, inbox.clone(), stop.clone()));
     let ws = get(signaling::upgrade).with_state(signaling);
-    let page = web::router(web.clone()).route("/ws", ws);
+    let page = web::router(web.clone()).route("/ws", ws).merge(api.clone());
     let handles = [Handle::new(), Handle::new()];
     let tls = certificates.tls()?;
     let https_app = web::https(web.clone(), page.clone());
@@ -132,7 +135,8 @@ pub async fn run(options: Options) -> Result<()> {
         web::plain(web, page),
         handles[1].clone(),
     ));
-    parts.spawn(serve_control(control_socket, control.clone(), stop.clone()));
+    let control_app = admin::router(control.clone(), api);
+    parts.spawn(serve_control(control_socket, control_app, stop.clone()));
     parts.spawn(refresh(
         certificates.clone(),
         store,
@@ -246,26 +250,12 @@ fn edge_settings(settings: &Settings) -> edge::Settings {
     }
 }
 
-async fn take_roster_changes(
-    mut changes: mpsc::Receiver<RosterChanged>,
-    reactor: reactor::Inbox,
-    stop: CancellationToken,
-) -> Result<()> {
-    while let Some(Some(change)) = stop.run_until_cancelled(changes.recv()).await {
-        tracing::debug!(users = change.roster.users.len(), "the roster changed");
-        reactor.replace_roster(change.roster).await;
-        // Whoever asked may have gone away.
-        let _ = change.done.send(());
-    }
-    Ok(())
-}
-
 async fn serve_control(
     listener: tokio::net::UnixListener,
-    control: Arc<Control>,
+    app: Router,
     stop: CancellationToken,
 ) -> Result<()> {
-    axum::serve(listener, admin::router(control))
+    axum::serve(listener, app)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("serving the control socket")
