@@ -1,5 +1,6 @@
 //! What is worth remembering after it has happened: for the recorder, the audit log and the roll call.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, RouteId, SessionId, TransmissionId, UserId};
@@ -36,6 +37,7 @@ pub enum Happening {
     SignedIn {
         session: SessionId,
         user: UserId,
+        address: IpAddr,
         resumed: bool,
     },
     SessionEnded {
