@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
+use crate::store::Store;
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -82,6 +83,27 @@ impl Control {
             self.tell(roster).await;
         }
         Ok(withdrawn)
+    }
+
+    /// Makes a change that may put somebody on the roster, and returns when it counts. It is finished also
+    /// where whoever asked is gone before the answer: what is on disk has to count.
+    pub async fn at_the_door<T: Send + 'static, E: From<anyhow::Error> + Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Store) -> Result<(T, Arc<Roster>), E> + Send + 'static,
+    ) -> Result<(T, Arc<Roster>), E> {
+        let control = self.clone();
+        let changing = tokio::spawn(async move {
+            let _changing = control.changing.lock().await;
+            let store = control.inviter.store.clone();
+            let before = store.roster();
+            let changed = tokio::task::spawn_blocking(move || change(&store)).await;
+            let (answer, roster) = changed.map_err(anyhow::Error::from)??;
+            if !Arc::ptr_eq(&before, &roster) {
+                control.tell(roster.clone()).await;
+            }
+            Ok((answer, roster))
+        });
+        changing.await.map_err(anyhow::Error::from)?
     }
 
     /// Returns when the roster counts.
@@ -228,7 +250,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::roster_file;
-    use crate::store::{Store, hash};
+    use crate::store::hash;
 
     #[tokio::test]
     async fn a_daemon_that_does_not_answer_is_not_waited_for_forever() {

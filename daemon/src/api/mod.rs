@@ -10,7 +10,9 @@
 //! code.
 
 mod caller;
+mod door;
 mod me;
+mod posters;
 mod problem;
 mod sign_in;
 
@@ -79,10 +81,18 @@ impl utoipa::Modify for Bearer {
 pub fn router(api: Arc<Api>) -> Router {
     let strangers = OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
+        .routes(routes!(door::join))
+        .routes(routes!(door::greet))
+        .routes(routes!(door::ask))
         .layer(DefaultBodyLimit::max(MAX_STRANGERS_BODY));
     let routes = OpenApiRouter::new()
         .merge(strangers)
         .routes(routes!(me::me))
+        .routes(routes!(posters::list, posters::add))
+        .routes(routes!(posters::remove))
+        .routes(routes!(posters::sheet))
+        .routes(routes!(door::arrivals))
+        .routes(routes!(door::decide))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
