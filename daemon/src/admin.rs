@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
-use crate::store::Store;
+use crate::store::{By, Store};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -54,7 +54,7 @@ impl Control {
     async fn invite(self: Arc<Self>, guests: Vec<Guest>) -> Result<Cards> {
         let _changing = self.changing.lock().await;
         let control = self.clone();
-        let invite = move || control.inviter.invite(&guests, utc::now());
+        let invite = move || control.inviter.invite(&guests, &By::operator(), utc::now());
         let (cards, roster) = tokio::task::spawn_blocking(invite).await??;
         for card in &cards.cards {
             tracing::info!(user = %card.user, devices = card.devices, ends = card.ends, "invited");
@@ -66,7 +66,7 @@ impl Control {
     async fn withdraw(self: Arc<Self>, what: What) -> Result<Withdrawn> {
         let _changing = self.changing.lock().await;
         let control = self.clone();
-        let withdraw = move || withdraw::withdraw(&control.inviter.store, &what);
+        let withdraw = move || withdraw::withdraw(&control.inviter.store, &what, &By::operator());
         let withdrawn = tokio::task::spawn_blocking(withdraw).await??;
         let Withdrawn {
             user,
@@ -281,6 +281,7 @@ mod tests {
         let invitation = Invitation {
             user: anna.clone(),
             devices_left: 1,
+            used: 0,
             ends: utc::now() + 60,
             revoked: false,
         };

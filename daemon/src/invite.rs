@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::origins::Origins;
 use crate::pki::Ca;
 use crate::sign_in::new_secret;
-use crate::store::{Store, hash};
+use crate::store::{By, Entry, Records, Store, hash};
 
 /// A month: whoever comes longer is invited again.
 pub const MAX_HOURS: u32 = 24 * 31;
@@ -122,7 +122,7 @@ impl Inviter {
     }
 
     /// Invites all of them or nobody; on disk when it returns, with the roster they are on now. Blocking.
-    pub fn invite(&self, guests: &[Guest], utc: u64) -> Result<(Cards, Arc<Roster>)> {
+    pub fn invite(&self, guests: &[Guest], by: &By, utc: u64) -> Result<(Cards, Arc<Roster>)> {
         if guests.len() > MAX_GUESTS {
             let why = format!(
                 "these are {} people: invite {MAX_GUESTS} at a time",
@@ -132,7 +132,7 @@ impl Inviter {
         }
         let (cards, roster) = self.store.change(|roster| {
             let mut cards = Vec::with_capacity(guests.len());
-            let mut invitations = Vec::with_capacity(guests.len());
+            let mut records = Records::default();
             let mut seen = BTreeMap::new();
             for guest in guests {
                 let line = guest.line;
@@ -152,13 +152,16 @@ impl Inviter {
                 let invitation = Invitation {
                     user: user.clone(),
                     devices_left: guest.devices,
+                    used: 0,
                     ends: utc + u64::from(guest.hours) * 3_600,
                     revoked: false,
                 };
-                cards.push(self.card(roster, &invitation, secret.clone(), known));
-                invitations.push((hash(&secret), invitation));
+                let card = self.card(roster, &invitation, secret.clone(), known);
+                records.entries.push(noted(by, &card));
+                cards.push(card);
+                records.invitations.push((hash(&secret), invitation));
             }
-            Ok((cards, invitations))
+            Ok((cards, records))
         })?;
         let cards = Cards {
             box_name: self.box_name.clone(),
@@ -186,6 +189,15 @@ impl Inviter {
             known,
         }
     }
+}
+
+fn noted(by: &By, card: &Card) -> Entry {
+    let devices = match card.devices {
+        1 => "one device".to_string(),
+        n => format!("{n} devices"),
+    };
+    let text = format!("{} invited {} for {devices}", by.who, card.name);
+    by.did("invited", text).about(&card.user)
 }
 
 /// Finds the guest on the roster or gives them a place there, with all they are to have.

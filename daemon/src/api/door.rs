@@ -16,7 +16,7 @@ use super::sign_in::{self, LetIn, LetInUser};
 use super::{Api, Body, Caller, Dispatcher, Problem, ProblemText, Stranger, off_the_threads};
 use crate::poster::secret_in;
 use crate::sign_in::{Admitted, is_credential, new_secret};
-use crate::store::{Answer, AtTheDoor, DoorError, Printed, hash, id_of};
+use crate::store::{Answer, AtTheDoor, DoorError, Printed, hash, short_id};
 use crate::utc;
 
 #[derive(Deserialize, ToSchema)]
@@ -159,10 +159,10 @@ pub async fn join(
         None => new_secret::<32>()?,
     };
     let (secret, name) = (secret_in(&asked.poster), asked.name);
-    let with = device.clone();
+    let (with, address) = (device.clone(), said(from));
     let joining = api
         .control
-        .at_the_door(move |store| store.join(&secret, &with, &name, utc::now()));
+        .at_the_door(move |store| store.join(&secret, &with, &name, &address, utc::now()));
     let (joined, roster) = joining.await.map_err(|error| match error {
         DoorError::Refused(why) => refused(&api, from, &why),
         error => problem(error),
@@ -172,7 +172,7 @@ pub async fn join(
             count("waits");
             tracing::info!(name = arrival.name, from = %said(from), "waits to be admitted");
             let waits = Waits {
-                arrival: id_of(&hash(&device)),
+                arrival: short_id(&hash(&device)),
                 message: WAIT.to_string(),
                 device: made_here.then_some(device),
             };
@@ -278,9 +278,10 @@ pub async fn decide(
     if !known.is_some_and(|at| minds(&caller, &roster, at)) {
         return Err(problem(DoorError::NobodyWaits));
     }
+    let by = caller.by();
     if !decision.admit {
         let store = api.store().clone();
-        let turned_away = tokio::task::spawn_blocking(move || store.turn_away(&id)).await;
+        let turned_away = tokio::task::spawn_blocking(move || store.turn_away(&id, &by)).await;
         let name = turned_away.map_err(anyhow::Error::from)?.map_err(problem)?;
         count("turned_away");
         tracing::info!(name, by = caller.name(), "turned away at the door");
@@ -289,7 +290,7 @@ pub async fn decide(
     }
     let admitting = api
         .control
-        .at_the_door(move |store| store.admit(&id, utc::now()));
+        .at_the_door(move |store| store.admit(&id, &by, utc::now()));
     let (guest, _) = admitting.await.map_err(problem)?;
     count("admitted");
     tracing::info!(user = %guest.id, by = caller.name(), "admitted at the door");

@@ -166,8 +166,8 @@ pub async fn add(
         secret: new_secret()?,
         wifi,
     };
-    let (store, hung) = (api.store().clone(), printed.clone());
-    let id = off_the_threads(move || store.add_poster(&hung, utc)).await;
+    let (store, hung, by) = (api.store().clone(), printed.clone(), caller.by());
+    let id = off_the_threads(move || store.add_poster(&hung, &by, utc)).await;
     let id = id.map_err(|e| match e.is::<TooManyPosters>() {
         true => Problem::refused(format!(
             "{MAX_POSTERS} posters hang already: remove those that are over."
@@ -195,8 +195,8 @@ pub async fn remove(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let (store, which) = (api.store().clone(), id.clone());
-    let removed = off_the_threads(move || store.remove_poster(&which)).await?;
+    let (store, which, by) = (api.store().clone(), id.clone(), caller.by());
+    let removed = off_the_threads(move || store.remove_poster(&which, &by)).await?;
     let printed = removed.ok_or_else(no_such_poster)?;
     tracing::info!(
         poster = id,

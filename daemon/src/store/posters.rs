@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use pttd_core::authority::{
     Arrival, Asking, Device, Guest, JoinError, Joined, Poster, Roster, admit, join,
 };
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 
-use super::{Store, decode, encode, hash, keys_of, read};
+use super::{By, Entry, Store, decode, encode, hash, journal, keys_of, read, records_of, short_id};
 
 /// Posters that hang at a time.
 pub const MAX_POSTERS: usize = 100;
@@ -20,7 +20,7 @@ pub const MAX_POSTERS: usize = 100;
 const REMEMBERED: u64 = 30 * 24 * 3_600;
 /// Who waited so long has gone.
 const WAITS: u64 = 24 * 3_600;
-/// In an id: enough of a hash of 256 bits that no two are the same, short enough to type.
+/// Of a hash, in an id (see `short_id`).
 const ID_BYTES: usize = 8;
 
 /// A poster with all that is printed on it. Its secret is kept readable, unlike an invitation's: it hangs on a
@@ -79,15 +79,9 @@ pub enum DoorError {
 #[error("{MAX_POSTERS} posters hang already: remove those that are over")]
 pub struct TooManyPosters;
 
-/// A poster, an arrival or a device by the start of the hash it is kept under.
-pub fn id_of(hash: &[u8]) -> String {
-    let start = hash.iter().take(ID_BYTES);
-    start.map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl Store {
     /// Hangs a poster up: its id.
-    pub fn add_poster(&self, printed: &Printed, utc: u64) -> Result<String> {
+    pub fn add_poster(&self, printed: &Printed, by: &By, utc: u64) -> Result<String> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = |p: &Printed| p.poster.ends + REMEMBERED < utc;
         for key in keys_of(&self.posters, is_old)? {
@@ -96,21 +90,17 @@ impl Store {
         let hanging = keys_of(&self.posters, |p: &Printed| !p.poster.revoked)?.len();
         ensure!(hanging < MAX_POSTERS, TooManyPosters);
         let key = hash(&printed.secret);
-        self.posters.insert(key, encode(printed)?)?;
+        let text = format!("hung up the poster {:?}", printed.poster.name);
+        self.write_poster(&key, printed, by.did("poster_added", text))?;
         self.commit()?;
-        Ok(id_of(&key))
+        Ok(short_id(&key))
     }
 
     /// The posters that hang, by id.
     pub fn posters(&self) -> Result<Vec<(String, Printed)>> {
-        let mut posters = Vec::new();
-        for record in &self.posters {
-            let (key, value) = record.context("reading the posters")?;
-            let printed: Printed = decode(&value)?;
-            if !printed.poster.revoked {
-                posters.push((id_of(&key), printed));
-            }
-        }
+        let hanging = records_of(&self.posters, |p: &Printed| !p.poster.revoked)?;
+        let with_id = |(key, printed)| (short_id(&key), printed);
+        let mut posters: Vec<_> = hanging.into_iter().map(with_id).collect();
         posters.sort_by(|(_, a), (_, b)| a.poster.name.cmp(&b.poster.name));
         Ok(posters)
     }
@@ -128,28 +118,40 @@ impl Store {
     }
 
     /// Takes a poster down, and sends away who waits at it. Who came in by it stays in.
-    pub fn remove_poster(&self, id: &str) -> Result<Option<Printed>> {
+    pub fn remove_poster(&self, id: &str, by: &By) -> Result<Option<Printed>> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let found = by_id::<Printed>(&self.posters, id)?;
         let Some((key, mut printed)) = found.filter(|(_, printed)| !printed.poster.revoked) else {
             return Ok(None);
         };
         printed.poster.revoked = true;
-        let waiting = keys_of(&self.arrivals, |w: &Waiting| w.poster[..] == key[..])?;
-        for arrival in waiting {
+        for arrival in keys_of(&self.arrivals, |w: &Waiting| w.poster == key)? {
             self.arrivals.remove(arrival)?;
         }
-        self.posters.insert(key, encode(&printed)?)?;
+        let text = format!("took down the poster {:?}", printed.poster.name);
+        self.write_poster(&key, &printed, by.did("poster_removed", text))?;
         self.commit()?;
         Ok(Some(printed))
     }
 
-    /// Somebody scanned a poster and typed a name; `device` is the credential their device has made.
+    fn write_poster(&self, key: &[u8; 32], printed: &Printed, entry: Entry) -> Result<()> {
+        let (printed, lines) = (encode(printed)?, self.lines(&[entry])?);
+        let written = (&self.posters, &self.journal).transaction(|(posters, journal)| {
+            posters.insert(key, printed.clone())?;
+            journal::write(journal, &lines, self.keep_entries)?;
+            Ok::<_, ConflictableTransactionError<()>>(())
+        });
+        written.map_err(|error| anyhow!("writing a poster: {error:?}"))
+    }
+
+    /// Somebody scanned a poster and typed a name; `device` is the credential their device has made, `from` the
+    /// address they ask from.
     pub fn join(
         &self,
         secret: &str,
         device: &str,
         name: &str,
+        from: &str,
         utc: u64,
     ) -> Result<(Joined, Arc<Roster>), DoorError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,14 +159,9 @@ impl Store {
         let (poster_at, device_at) = (hash(secret), hash(device));
         let printed = read::<Printed>(&self.posters, &poster_at)?;
         let known = read::<Device>(&self.devices, &device_at)?;
-        let mut waiting = Vec::new();
-        for record in &self.arrivals {
-            let (key, value) = record.context("reading who waits")?;
-            let other: Waiting = decode(&value)?;
-            if key[..] != device_at[..] && !other.arrival.turned_away {
-                waiting.push(other.arrival.name);
-            }
-        }
+        let mut waiting = records_of(&self.arrivals, |w: &Waiting| !w.arrival.turned_away)?;
+        waiting.retain(|(key, _)| *key != device_at);
+        let waiting: Vec<_> = waiting.into_iter().map(|(_, w)| w.arrival.name).collect();
         let asking = Asking {
             name,
             known: known.as_ref(),
@@ -178,7 +175,16 @@ impl Store {
         };
         let roster = match &joined {
             Joined::Already(_) => roster,
-            Joined::In(guest) => self.let_in(poster_at, printed, device_at, guest)?,
+            Joined::In(guest) => {
+                let text = format!("joined by the poster {:?}", printed.poster.name);
+                let by = By {
+                    who: guest.user.name.clone(),
+                    user: Some(guest.id.clone()),
+                    from: from.to_string(),
+                };
+                let entry = by.did("poster_joined", text).about(&guest.id);
+                self.let_in(poster_at, printed, device_at, guest, entry)?
+            }
             Joined::Waits(arrival) => {
                 let waiting = Waiting {
                     poster: poster_at,
@@ -196,7 +202,7 @@ impl Store {
     }
 
     /// Admits somebody who waits. The roster is the one they are on.
-    pub fn admit(&self, id: &str, utc: u64) -> Result<(Guest, Arc<Roster>), DoorError> {
+    pub fn admit(&self, id: &str, by: &By, utc: u64) -> Result<(Guest, Arc<Roster>), DoorError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (device_at, waiting) = self.who_waits(id)?;
         let printed = read::<Printed>(&self.posters, &waiting.poster)?;
@@ -205,34 +211,35 @@ impl Store {
         let Some(printed) = printed else {
             return Err(JoinError::UnknownPoster.into());
         };
-        let roster = self.let_in(waiting.poster, printed, device_at, &guest)?;
+        let (name, poster) = (&guest.user.name, &printed.poster.name);
+        let text = format!("admitted {name:?}, who waited at the poster {poster:?}");
+        let entry = by.did("arrival_admitted", text).about(&guest.id);
+        let roster = self.let_in(waiting.poster, printed, device_at, &guest, entry)?;
         Ok((guest, roster))
     }
 
     /// Turns somebody away who waits: their name.
-    pub fn turn_away(&self, id: &str) -> Result<String, DoorError> {
+    pub fn turn_away(&self, id: &str, by: &By) -> Result<String, DoorError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (device_at, mut waiting) = self.who_waits(id)?;
         waiting.arrival.turned_away = true;
         self.arrivals
             .insert(device_at, encode(&waiting)?)
             .context("writing down who was turned away")?;
-        self.commit()?;
-        Ok(waiting.arrival.name)
+        let name = waiting.arrival.name;
+        let text = format!("turned {name:?} away, who waited at a poster");
+        self.note(&[by.did("arrival_turned_away", text)])?;
+        Ok(name)
     }
 
     /// Who waits, the longest first.
     pub fn arrivals(&self, utc: u64) -> Result<Vec<AtTheDoor>> {
         let mut all = Vec::new();
-        for record in &self.arrivals {
-            let (key, value) = record.context("reading who waits")?;
-            let waiting: Waiting = decode(&value)?;
-            if waiting.arrival.turned_away || waiting.arrival.since + WAITS < utc {
-                continue;
-            }
+        let is_here = |w: &Waiting| !w.arrival.turned_away && w.arrival.since + WAITS >= utc;
+        for (key, waiting) in records_of(&self.arrivals, is_here)? {
             if let Some(poster) = read::<Printed>(&self.posters, &waiting.poster)? {
                 all.push(AtTheDoor {
-                    id: id_of(&key),
+                    id: short_id(&key),
                     arrival: waiting.arrival,
                     poster,
                 });
@@ -255,11 +262,9 @@ impl Store {
 
     fn who_waits(&self, id: &str) -> Result<([u8; 32], Waiting), DoorError> {
         let found = by_id::<Waiting>(&self.arrivals, id)?;
-        let (key, waiting) = found
+        found
             .filter(|(_, waiting)| !waiting.arrival.turned_away)
-            .ok_or(DoorError::NobodyWaits)?;
-        let key = key[..].try_into().context("reading who waits")?;
-        Ok((key, waiting))
+            .ok_or(DoorError::NobodyWaits)
     }
 
     fn forget_who_left(&self, utc: u64) -> Result<()> {
@@ -278,10 +283,15 @@ impl Store {
         printed: Printed,
         device_at: [u8; 32],
         guest: &Guest,
+        entry: Entry,
     ) -> Result<Arc<Roster>, DoorError> {
-        let mut roster = Roster::clone(&self.roster());
+        let before = self.roster();
+        let mut roster = Roster::clone(&before);
         roster.users.insert(guest.id.clone(), guest.user.clone());
         roster.check().map_err(JoinError::from)?;
+        roster
+            .check_limits(&before, &self.limits)
+            .map_err(JoinError::from)?;
         let used = Poster {
             used: printed.poster.used + 1,
             ..printed.poster
@@ -291,8 +301,15 @@ impl Store {
             ..printed
         })?;
         let (roster_text, device) = (encode(&roster)?, encode(&guest.device)?);
-        let trees = (&self.roster, &self.posters, &self.arrivals, &self.devices);
-        let written = trees.transaction(|(roster, posters, arrivals, devices)| {
+        let lines = self.lines(&[entry])?;
+        let trees = (
+            &self.roster,
+            &self.posters,
+            &self.arrivals,
+            &self.devices,
+            &self.journal,
+        );
+        let written = trees.transaction(|(roster, posters, arrivals, devices, journal)| {
             if devices.get(device_at)?.is_some() {
                 return Err(ConflictableTransactionError::Abort(JoinError::DeviceTaken));
             }
@@ -300,6 +317,7 @@ impl Store {
             posters.insert(&poster_at, printed.clone())?;
             arrivals.remove(&device_at)?;
             devices.insert(&device_at, device.clone())?;
+            journal::write(journal, &lines, self.keep_entries)?;
             Ok(())
         });
         written.map_err(|error| match error {
@@ -313,13 +331,14 @@ impl Store {
 }
 
 /// The one whose key starts with these hexadecimal digits.
-fn by_id<T: DeserializeOwned>(tree: &sled::Tree, id: &str) -> Result<Option<(sled::IVec, T)>> {
+fn by_id<T: DeserializeOwned>(tree: &sled::Tree, id: &str) -> Result<Option<([u8; 32], T)>> {
     let Some(start) = bytes_of(id) else {
         return Ok(None);
     };
     match tree.scan_prefix(start).next() {
         Some(found) => {
             let (key, value) = found.context("reading the state")?;
+            let key = key[..].try_into().context("reading the key of a record")?;
             Ok(Some((key, decode(&value)?)))
         }
         None => Ok(None),

@@ -49,14 +49,16 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, DoorError>) -> JoinError {
 #[test]
 fn of_many_phones_at_once_a_poster_lets_in_as_many_as_it_says() {
     let (store, dir) = store();
-    let id = store.add_poster(&printed(5, false), NOON).unwrap();
+    let id = store
+        .add_poster(&printed(5, false), &By::operator(), NOON)
+        .unwrap();
     let store = Arc::new(store);
     let phones = (0..12).map(|n| {
         let store = store.clone();
         std::thread::spawn(move || {
             let device = new_secret::<32>().unwrap();
             let name = format!("Guest {n}");
-            match store.join("wall", &device, &name, NOON) {
+            match store.join("wall", &device, &name, "10.0.0.5", NOON) {
                 Ok((Joined::In(guest), roster)) => {
                     assert!(roster.users.contains_key(&guest.id));
                     assert_eq!(store.device(&device).unwrap().unwrap().user, guest.id);
@@ -82,20 +84,26 @@ fn of_many_phones_at_once_a_poster_lets_in_as_many_as_it_says() {
 #[test]
 fn who_never_heard_the_answer_asks_again_and_is_the_same_guest() {
     let (store, _dir) = store();
-    store.add_poster(&printed(1, false), NOON).unwrap();
-    let (first, _) = store.join("wall", "phone", "Dora", NOON).unwrap();
-    let (again, roster) = store.join("wall", "phone", "Dora", NOON + 9_999).unwrap();
+    store
+        .add_poster(&printed(1, false), &By::operator(), NOON)
+        .unwrap();
+    let (first, _) = store
+        .join("wall", "phone", "Dora", "10.0.0.5", NOON)
+        .unwrap();
+    let (again, roster) = store
+        .join("wall", "phone", "Dora", "10.0.0.5", NOON + 9_999)
+        .unwrap();
     let (Joined::In(guest), Joined::Already(device)) = (first, again) else {
         panic!("not in");
     };
     assert_eq!(device.user, guest.id);
     assert_eq!(roster.users[&guest.id].name, "Dora");
     assert_eq!(
-        refused(store.join("wall", "other", "Dora", NOON)),
+        refused(store.join("wall", "other", "Dora", "10.0.0.5", NOON)),
         JoinError::Full
     );
     assert_eq!(
-        refused(store.join("no such", "other", "Dora", NOON)),
+        refused(store.join("no such", "other", "Dora", "10.0.0.5", NOON)),
         JoinError::UnknownPoster
     );
 }
@@ -103,12 +111,14 @@ fn who_never_heard_the_answer_asks_again_and_is_the_same_guest() {
 #[test]
 fn who_waits_is_admitted_or_turned_away_and_told_so() {
     let (store, _dir) = store();
-    store.add_poster(&printed(2, true), NOON).unwrap();
+    store
+        .add_poster(&printed(2, true), &By::operator(), NOON)
+        .unwrap();
     let wait = |device: &str, name: &str| {
-        let (joined, roster) = store.join("wall", device, name, NOON).unwrap();
+        let (joined, roster) = store.join("wall", device, name, "10.0.0.5", NOON).unwrap();
         assert!(matches!(joined, Joined::Waits(_)), "{joined:?}");
         assert_eq!(roster.users.len(), 3);
-        id_of(&hash(device))
+        short_id(&hash(device))
     };
     let (dora, emil) = (wait("d", "Dora"), wait("e", "Emile"));
     // The same device again, with the name put right.
@@ -120,21 +130,21 @@ fn who_waits_is_admitted_or_turned_away_and_told_so() {
     assert_eq!(names().len(), 2);
     assert!(names().contains(&"Emil".to_string()), "{:?}", names());
     assert_eq!(
-        refused(store.join("wall", "x", "emil", NOON)),
+        refused(store.join("wall", "x", "emil", "10.0.0.5", NOON)),
         JoinError::NameTaken {
             name: "emil".into()
         }
     );
     assert_eq!(store.arrival(&dora).unwrap(), Answer::Waits);
-    let (guest, roster) = store.admit(&dora, NOON).unwrap();
+    let (guest, roster) = store.admit(&dora, &By::operator(), NOON).unwrap();
     assert_eq!(roster.users[&guest.id].name, "Dora");
     assert_eq!(store.arrival(&dora).unwrap(), Answer::In(guest.id));
-    assert_eq!(store.turn_away(&emil).unwrap(), "Emil");
+    assert_eq!(store.turn_away(&emil, &By::operator()).unwrap(), "Emil");
     assert_eq!(store.arrival(&emil).unwrap(), Answer::TurnedAway);
     assert!(names().is_empty());
     for gone in [&dora, &emil, &"0".repeat(16), &"Ä".repeat(8)] {
         assert!(matches!(
-            store.admit(gone, NOON),
+            store.admit(gone, &By::operator(), NOON),
             Err(DoorError::NobodyWaits)
         ));
     }
@@ -144,18 +154,27 @@ fn who_waits_is_admitted_or_turned_away_and_told_so() {
 #[test]
 fn a_poster_that_is_taken_down_lets_nobody_in_and_says_so() {
     let (store, dir) = store();
-    let id = store.add_poster(&printed(9, true), NOON).unwrap();
-    store.join("wall", "d", "Dora", NOON).unwrap();
+    let id = store
+        .add_poster(&printed(9, true), &By::operator(), NOON)
+        .unwrap();
+    store.join("wall", "d", "Dora", "10.0.0.5", NOON).unwrap();
     assert_eq!(store.posters().unwrap().len(), 1);
-    assert_eq!(store.remove_poster(&id).unwrap().unwrap().secret, "wall");
-    assert!(store.remove_poster(&id).unwrap().is_none());
+    assert_eq!(
+        store
+            .remove_poster(&id, &By::operator())
+            .unwrap()
+            .unwrap()
+            .secret,
+        "wall"
+    );
+    assert!(store.remove_poster(&id, &By::operator()).unwrap().is_none());
     drop(store);
     let store = Store::open(dir.path()).unwrap();
     assert!(store.posters().unwrap().is_empty());
     assert!(store.poster(&id).unwrap().is_none());
     assert!(store.arrivals(NOON).unwrap().is_empty());
     assert_eq!(
-        refused(store.join("wall", "e", "Emil", NOON)),
+        refused(store.join("wall", "e", "Emil", "10.0.0.5", NOON)),
         JoinError::TakenDown
     );
 }
@@ -163,8 +182,10 @@ fn a_poster_that_is_taken_down_lets_nobody_in_and_says_so() {
 #[test]
 fn who_waited_for_a_day_has_left() {
     let (store, _dir) = store();
-    store.add_poster(&printed(9, true), NOON).unwrap();
-    store.join("wall", "d", "Dora", NOON).unwrap();
+    store
+        .add_poster(&printed(9, true), &By::operator(), NOON)
+        .unwrap();
+    store.join("wall", "d", "Dora", "10.0.0.5", NOON).unwrap();
     assert_eq!(store.arrivals(NOON + WAITS).unwrap().len(), 1);
     assert!(store.arrivals(NOON + WAITS + 1).unwrap().is_empty());
     let late = Printed {
@@ -178,9 +199,14 @@ fn who_waited_for_a_day_has_left() {
         },
         ..late
     };
-    store.add_poster(&late, NOON).unwrap();
-    store.join("other", "e", "Dora", NOON + WAITS + 1).unwrap();
-    assert_eq!(store.arrival(&id_of(&hash("d"))).unwrap(), Answer::Unknown);
+    store.add_poster(&late, &By::operator(), NOON).unwrap();
+    store
+        .join("other", "e", "Dora", "10.0.0.5", NOON + WAITS + 1)
+        .unwrap();
+    assert_eq!(
+        store.arrival(&short_id(&hash("d"))).unwrap(),
+        Answer::Unknown
+    );
 }
 
 #[test]
@@ -192,10 +218,16 @@ fn only_so_many_posters_hang() {
             secret: secret(n),
             ..printed(1, false)
         };
-        store.add_poster(&printed, NOON).unwrap();
+        store.add_poster(&printed, &By::operator(), NOON).unwrap();
     }
-    assert!(store.add_poster(&printed(1, false), NOON).is_err());
-    let id = id_of(&hash(&secret(0)));
-    store.remove_poster(&id).unwrap();
-    store.add_poster(&printed(1, false), NOON).unwrap();
+    assert!(
+        store
+            .add_poster(&printed(1, false), &By::operator(), NOON)
+            .is_err()
+    );
+    let id = short_id(&hash(&secret(0)));
+    store.remove_poster(&id, &By::operator()).unwrap();
+    store
+        .add_poster(&printed(1, false), &By::operator(), NOON)
+        .unwrap();
 }
