@@ -16,6 +16,8 @@ const NUMBERED = 9;
 export class Tiles {
   /** The tile the keyboard is on. */
   current = null;
+  /** The ids of what can be seen without scrolling. */
+  inSight = new Set();
   #tiles = new Map();
   #heads = new Map();
   #arranged = '';
@@ -62,12 +64,13 @@ export class Tiles {
     tile.element.classList.add('shown');
   }
 
-  /** In sight now, or would be without scrolling. */
-  visible(id) {
-    const element = this.#tiles.get(id)?.element;
-    if (!element) return false;
-    const { top, bottom } = element.getBoundingClientRect();
-    return bottom > 0 && top < innerHeight && element.checkVisibility();
+  /** Sees anew which tiles are in sight. */
+  lookAround() {
+    const seen = ({ element }) => {
+      const { top, bottom, width } = element.getBoundingClientRect();
+      return width > 0 && bottom > 0 && top < innerHeight;
+    };
+    this.inSight = new Set([...this.#tiles].filter(([, tile]) => seen(tile)).map(([id]) => id));
   }
 
   // Arranging -------------------------------------------------------------------------------------------------------

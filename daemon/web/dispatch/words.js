@@ -108,7 +108,6 @@ export const words = {
     holder: (name) => `${name} sits here`,
     take: 'Sit down',
     takeOver: (name) => `Take over from ${name}`,
-    takeOverSure: (name) => `Really take it from ${name}?`,
     remove: 'Remove',
     removeSure: (name) => `Remove ${name} for good?`,
     fresh: 'A new position',
@@ -263,3 +262,6 @@ const reasons = {
 /** What a key is called on its cap, from KeyboardEvent.code. */
 export const keyName = (code) =>
   ({ Space: 'Space', Backquote: '`', Enter: 'Enter' })[code] ?? code.replace(/^(Key|Digit)/, '').replace(/([a-z])([A-Z0-9])/g, '$1 $2');
+
+/** words.side.calls by the name 'side.calls', for the page's data-word attributes. */
+export const wordAt = (path) => path.split('.').reduce((at, key) => at[key], words);
