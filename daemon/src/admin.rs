@@ -13,7 +13,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -21,9 +21,11 @@ use pttd_core::authority::Roster;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::Mutex;
 
+use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
+use crate::reactor;
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -31,24 +33,19 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A thousand people fit easily.
 const MAX_ORDER: usize = 1 << 20;
 
-/// The roster was replaced, and is on disk. Whoever holds rights looks them up anew, then says so.
-pub struct RosterChanged {
-    pub roster: Arc<Roster>,
-    pub done: oneshot::Sender<()>,
-}
-
 pub struct Control {
     pub inviter: Inviter,
-    changed: mpsc::Sender<RosterChanged>,
+    /// `None` where no box runs: a change counts when it starts.
+    pub reactor: Option<reactor::Inbox>,
     /// From a change on disk until it counts: two commands at once must not be told in the other order.
     changing: Mutex<()>,
 }
 
 impl Control {
-    pub fn new(inviter: Inviter, changed: mpsc::Sender<RosterChanged>) -> Control {
+    pub fn new(inviter: Inviter, reactor: Option<reactor::Inbox>) -> Control {
         Control {
             inviter,
-            changed,
+            reactor,
             changing: Mutex::new(()),
         }
     }
@@ -61,7 +58,7 @@ impl Control {
         for card in &cards.cards {
             tracing::info!(user = %card.user, devices = card.devices, ends = card.ends, "invited");
         }
-        self.tell(roster).await?;
+        self.tell(roster).await;
         Ok(cards)
     }
 
@@ -81,21 +78,18 @@ impl Control {
             let roster = self.inviter.store.roster();
             let mut without = Roster::clone(&roster);
             without.users.remove(user);
-            self.tell(Arc::new(without)).await?;
-            self.tell(roster).await?;
+            self.tell(Arc::new(without)).await;
+            self.tell(roster).await;
         }
         Ok(withdrawn)
     }
 
     /// Returns when the roster counts.
-    async fn tell(&self, roster: Arc<Roster>) -> Result<()> {
-        let (done, wait) = oneshot::channel();
-        let told = self.changed.send(RosterChanged { roster, done }).await;
-        told.map_err(|_stopped| {
-            anyhow!("pttd is stopping: the change is on disk and counts after a restart")
-        })?;
-        wait.await
-            .context("waiting for the changed roster to count")
+    async fn tell(&self, roster: Arc<Roster>) {
+        if let Some(reactor) = &self.reactor {
+            tracing::debug!(users = roster.users.len(), "the roster changed");
+            reactor.replace_roster(roster).await;
+        }
     }
 }
 
@@ -122,12 +116,15 @@ pub fn listen(state: &Path) -> Result<UnixListener> {
     listening().with_context(|| format!("listening on {}", path.display()))
 }
 
-pub fn router(control: Arc<Control>) -> Router {
+/// What the socket answers: the API, to whoever could open it.
+pub fn router(control: Arc<Control>, api: Router) -> Router {
     Router::new()
         .route("/invite", post(invite))
         .route("/withdraw", post(withdraw))
         .layer(DefaultBodyLimit::max(MAX_ORDER))
         .with_state(control)
+        .merge(api)
+        .layer(Extension(Operator))
 }
 
 async fn invite(State(control): State<Arc<Control>>, Json(guests): Json<Vec<Guest>>) -> Response {
@@ -255,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_locked_out_is_off_the_roster_for_a_moment_so_that_their_sessions_end() {
+    async fn who_is_locked_out_has_no_device_left() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
         let anna = UserId::from("anna");
@@ -273,22 +270,12 @@ mod tests {
             .unwrap();
         store.redeem("i", "phone", utc::now()).unwrap();
         let inviter = Inviter::of_settings(store.clone(), &Settings::default()).unwrap();
-        let (changed, mut changes) = mpsc::channel::<RosterChanged>(1);
-        let reactor = tokio::spawn(async move {
-            let mut had_anna = Vec::new();
-            while let Some(change) = changes.recv().await {
-                had_anna.push(change.roster.users.contains_key(&UserId::from("anna")));
-                change.done.send(()).unwrap();
-            }
-            had_anna
-        });
-        let control = Arc::new(Control::new(inviter, changed));
+        let control = Arc::new(Control::new(inviter, None));
         let what = What::User(anna.clone());
         let withdrawn = control.clone().withdraw(what.clone()).await.unwrap();
         assert_eq!((withdrawn.invitations, withdrawn.devices), (1, 1));
         let again = control.withdraw(what).await.unwrap();
         assert_eq!((again.invitations, again.devices), (0, 0));
-        assert_eq!(reactor.await.unwrap(), [false, true]);
         assert!(store.device("phone").unwrap().unwrap().revoked);
     }
 }

@@ -270,13 +270,7 @@ fn find_user(roster: &Roster, name: &str) -> Result<Option<UserId>, String> {
 }
 
 fn add_user(roster: &mut Roster, name: &str) -> UserId {
-    let base = id_from(name);
-    let mut id = UserId::from(base.as_str());
-    let mut number = 1;
-    while roster.users.contains_key(&id) {
-        number += 1;
-        id = UserId::from(format!("{base}-{number}").as_str());
-    }
+    let id = roster.free_id(name);
     let user = User {
         name: name.trim().to_string(),
         role: Role::User,
@@ -286,26 +280,6 @@ fn add_user(roster: &mut Roster, name: &str) -> UserId {
     };
     roster.users.insert(id.clone(), user);
     id
-}
-
-/// `Anna Smith` becomes `anna-smith`; letters an id cannot have are left out.
-fn id_from(name: &str) -> String {
-    let mut id = String::new();
-    for word in name.split(|c: char| !c.is_alphanumeric()) {
-        let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
-        if word.is_empty() {
-            continue;
-        }
-        if !id.is_empty() {
-            id.push('-');
-        }
-        id.push_str(&word.to_ascii_lowercase());
-    }
-    id.truncate(56);
-    match id.is_empty() {
-        true => "guest".to_string(),
-        false => id,
-    }
 }
 
 /// The first of them, for a sentence.

@@ -1,6 +1,7 @@
 //! pttd, a push-to-talk gateway. Phones and laptops on its network open a page and push to talk.
 
 mod admin;
+mod api;
 mod config;
 mod figures;
 mod guests;

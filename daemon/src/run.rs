@@ -5,23 +5,25 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use axum::Router;
 use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pttd_core::edge;
+use pttd_core::edge::{self, Edge, Start};
+use pttd_core::ids::TransmissionId;
 use pttd_core::media::Certificate;
 use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Control, RosterChanged};
+use crate::admin::{self, Control};
+use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::figures;
 use crate::health::Health;
@@ -87,27 +89,30 @@ pub async fn run(options: Options) -> Result<()> {
     let plain = listen::bind(settings.web.plain, "the landing page")?;
     let origins = Origins::new(&settings, https.local_addr()?, plain.local_addr()?);
     let fingerprint = certificates.ca().map(|ca| ca.fingerprint());
-    let (changed, changes) = mpsc::channel(8);
     let inviter = Inviter {
         store: store.clone(),
         origins: origins.clone(),
         box_name: settings.box_name(),
         fingerprint: fingerprint.clone(),
     };
-    let control = Arc::new(Control::new(inviter, changed));
     let control_socket = admin::listen(&state)?;
     let reactor = Reactor::new(
-        edge_settings(&settings),
+        edge(&settings, &store),
         &settings.media,
-        store.roster(),
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
+        Vec::new(),
         health.clone(),
     )?;
     let ports = reactor.media().ports();
     let inbox = reactor.inbox();
+    let control = Arc::new(Control::new(inviter, Some(inbox.clone())));
+    let api = api::router(Arc::new(Api {
+        control: control.clone(),
+        sign_in: sign_in.clone(),
+    }));
     let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
         box_name: settings.box_name(),
@@ -120,9 +125,8 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
-    parts.spawn(take_roster_changes(changes, inbox.clone(), stop.clone()));
     let ws = get(signaling::upgrade).with_state(signaling);
-    let page = web::router(web.clone()).route("/ws", ws);
+    let page = web::router(web.clone()).route("/ws", ws).merge(api.clone());
     let handles = [Handle::new(), Handle::new()];
     let tls = certificates.tls()?;
     let https_app = web::https(web.clone(), page.clone());
@@ -132,7 +136,8 @@ pub async fn run(options: Options) -> Result<()> {
         web::plain(web, page),
         handles[1].clone(),
     ));
-    parts.spawn(serve_control(control_socket, control.clone(), stop.clone()));
+    let control_app = admin::router(control.clone(), api);
+    parts.spawn(serve_control(control_socket, control_app, stop.clone()));
     parts.spawn(refresh(
         certificates.clone(),
         store,
@@ -230,6 +235,16 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
+fn edge(settings: &Settings, store: &Store) -> Edge {
+    let utc_ms = utc::now_ms();
+    let start = Start {
+        now: Instant::now(),
+        utc_ms,
+        transmission: TransmissionId(utc_ms),
+    };
+    Edge::new(edge_settings(settings), store.roster(), start)
+}
+
 fn edge_settings(settings: &Settings) -> edge::Settings {
     edge::Settings {
         gateway: settings.box_name(),
@@ -246,26 +261,12 @@ fn edge_settings(settings: &Settings) -> edge::Settings {
     }
 }
 
-async fn take_roster_changes(
-    mut changes: mpsc::Receiver<RosterChanged>,
-    reactor: reactor::Inbox,
-    stop: CancellationToken,
-) -> Result<()> {
-    while let Some(Some(change)) = stop.run_until_cancelled(changes.recv()).await {
-        tracing::debug!(users = change.roster.users.len(), "the roster changed");
-        reactor.replace_roster(change.roster).await;
-        // Whoever asked may have gone away.
-        let _ = change.done.send(());
-    }
-    Ok(())
-}
-
 async fn serve_control(
     listener: tokio::net::UnixListener,
-    control: Arc<Control>,
+    app: Router,
     stop: CancellationToken,
 ) -> Result<()> {
-    axum::serve(listener, admin::router(control))
+    axum::serve(listener, app)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("serving the control socket")
@@ -429,13 +430,13 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge_settings(&settings),
+            edge(&settings, &store),
             &settings.media,
-            store.roster(),
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,
             },
+            Vec::new(),
             Health::default(),
         )
         .unwrap();

@@ -153,6 +153,19 @@ impl SignIn {
         }
     }
 
+    /// The same for the API, where wrong ones are counted. A right device credential is not kept out by others'
+    /// wrong tries.
+    pub fn with_bearer_of_api(&self, bearer: &str, from: IpAddr) -> Result<Admitted, Refused> {
+        if bearer.contains('.') {
+            return self.with_token(bearer, from);
+        }
+        let outcome = self.with_device(bearer);
+        match outcome {
+            Err(Refused::SignIn(_)) => self.counted(from, || outcome),
+            outcome => outcome,
+        }
+    }
+
     fn counted(
         &self,
         from: IpAddr,

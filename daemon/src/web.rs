@@ -1,11 +1,9 @@
-//! What the box answers over HTTP: the talk page, sign-in, health and figures on the HTTPS port; on the
+//! What the box answers over HTTP: the pages, health and figures on the HTTPS port; on the
 //! plain port the landing page, or for a browser on the box itself the same as on HTTPS.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST,
@@ -15,25 +13,20 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use pttd_core::authority::SignInError;
 use pttd_core::wire::signal::Role;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use rust_embed::RustEmbed;
-use serde::Deserialize;
 use serde_json::json;
 use tower::ServiceExt;
 
 use crate::health::Health;
 use crate::origins::Origins;
 use crate::pki::Certificates;
-use crate::sign_in::{Admitted, Refused, SignIn, is_credential};
-
-const MAX_BODY: usize = 4 * 1024;
-const BODY_TIME: Duration = Duration::from_secs(10);
+use crate::sign_in::SignIn;
 
 /// The pages need nothing but the box.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
@@ -54,10 +47,10 @@ pub struct Web {
     pub origins: Origins,
 }
 
-/// The routes of the talk page. Signaling is added to them before they are served with `https` and `plain`.
+/// The routes of the pages. The API and signaling are added to them before they are served with `https` and
+/// `plain`.
 pub fn router(web: Arc<Web>) -> Router {
     Router::new()
-        .route("/api/v1/sign-in", post(sign_in))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .route("/here", get(here))
@@ -182,6 +175,10 @@ async fn with_headers(mut response: Response) -> Response {
 fn file(path: &str, headers: &HeaderMap) -> Response {
     let path = match path.strip_prefix('/').unwrap_or(path) {
         "" => "index.html",
+        "dispatch" => "dispatch/index.html",
+        "admin" => "admin/index.html",
+        "setup" => "admin/setup.html",
+        "join" => "join/index.html",
         path => path,
     };
     let Some(file) = Files::get(path) else {
@@ -203,123 +200,6 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
         false => kind.to_string(),
     };
     (caching, [(CONTENT_TYPE, kind)], file.data).into_response()
-}
-
-#[derive(Deserialize)]
-struct SignInRequest {
-    invitation: String,
-    device: Option<String>,
-}
-
-async fn sign_in(
-    State(web): State<Arc<Web>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
-    let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY)).await;
-    let asked = match body {
-        Ok(Ok(body)) => serde_json::from_slice::<SignInRequest>(&body).ok(),
-        _ => None,
-    };
-    let asked = asked.filter(|asked| asked.device.as_deref().is_none_or(is_credential));
-    let Some(asked) = asked else {
-        let message = "The page sent something this box does not understand. Reload it.";
-        return refusal(StatusCode::BAD_REQUEST, "bad_request", message);
-    };
-    let admitted = {
-        let web = web.clone();
-        tokio::task::spawn_blocking(move || {
-            let device = asked.device.as_deref();
-            web.sign_in
-                .with_invitation(&asked.invitation, device, peer.ip())
-        })
-        .await
-    };
-    let outcome = match &admitted {
-        Ok(Ok(_)) => "admitted",
-        _ => "refused",
-    };
-    metrics::counter!("pttd_sign_ins_total", "outcome" => outcome).increment(1);
-    match admitted {
-        Ok(Ok(admitted)) => {
-            tracing::info!(user = %admitted.user, from = %peer.ip(), "signed in with an invitation");
-            Json(signed_in(&admitted)).into_response()
-        }
-        Ok(Err(refused)) => {
-            tracing::info!(from = %peer.ip(), why = %refused, "sign-in refused");
-            refused_response(&refused)
-        }
-        Err(panic) => {
-            tracing::error!(%panic, "sign-in failed");
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL)
-        }
-    }
-}
-
-fn signed_in(admitted: &Admitted) -> serde_json::Value {
-    let entry = admitted.entry();
-    json!({
-        "device": admitted.device,
-        "user": {
-            "userId": admitted.user,
-            "name": entry.map(|user| user.name.as_str()),
-            "role": entry.map(|user| user.role),
-        },
-    })
-}
-
-const INTERNAL: &str =
-    "The box cannot let anybody in right now. Tell its operator, then try again.";
-
-fn refused_response(refused: &Refused) -> Response {
-    let (status, code, message) = match refused {
-        Refused::SignIn(refused) => {
-            let (code, message) = match refused {
-                SignInError::UnknownInvitation => (
-                    "unknown_invitation",
-                    "This box does not know the invitation. Ask for a new one.",
-                ),
-                SignInError::Ended => ("ended", "This invitation has ended. Ask for a new one."),
-                SignInError::UsedUp => (
-                    "used_up",
-                    "This invitation was already used on another device. Ask for a new one.",
-                ),
-                SignInError::Withdrawn => (
-                    "withdrawn",
-                    "This invitation was withdrawn. Ask for a new one.",
-                ),
-                SignInError::NotOnRoster => (
-                    "not_on_roster",
-                    "You are no longer on this box's list. Ask its operator.",
-                ),
-                SignInError::DeviceTaken => (
-                    "device_taken",
-                    "This device was known to the box under another name. Reload the page, then try again.",
-                ),
-                SignInError::UnknownDevice | SignInError::LockedOut => (
-                    "unknown_device",
-                    "This device may not come in any more. Ask for a new invitation.",
-                ),
-            };
-            (StatusCode::FORBIDDEN, code, message)
-        }
-        Refused::Token(_) => (
-            StatusCode::FORBIDDEN,
-            "bad_token",
-            "This box does not accept the token. Sign in anew where it came from.",
-        ),
-        Refused::TooManyTries => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_tries",
-            "Too many wrong tries. Wait a minute, then try again.",
-        ),
-        Refused::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "internal", INTERNAL),
-    };
-    refusal(status, code, message)
-}
-
-fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, Json(json!({ "error": code, "message": message }))).into_response()
 }
 
 async fn healthz(State(web): State<Arc<Web>>) -> Response {

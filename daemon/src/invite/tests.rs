@@ -187,19 +187,3 @@ fn one_bad_line_of_many_invites_nobody() {
         "steward-10 is invited on line 12 too: once is enough"
     );
 }
-
-#[test]
-fn an_id_is_made_of_what_the_name_has_for_one() {
-    for (name, id) in [
-        ("Anna Smith", "anna-smith"),
-        ("  J. R. 2nd ", "j-r-2nd"),
-        ("Jürgen", "jrgen"),
-        ("李", "guest"),
-        (
-            &"long ".repeat(40),
-            "long-long-long-long-long-long-long-long-long-long-long-l",
-        ),
-    ] {
-        assert_eq!(id_from(name), id);
-    }
-}

@@ -1,4 +1,4 @@
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::header::LOCATION;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pttd_core::authority::Invitation;
@@ -7,7 +7,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::admin::Control;
+use crate::api::{self, Api};
 use crate::config::Settings;
+use crate::invite::Inviter;
 use crate::roster_file;
 use crate::store::{Store, hash};
 use crate::tokens::Tokens;
@@ -20,6 +23,7 @@ struct Site {
     _dir: TempDir,
     store: Arc<Store>,
     web: Arc<Web>,
+    page: Router,
 }
 
 /// A box with the built-in roster, and an invitation `i` of Anna's for one device.
@@ -41,33 +45,40 @@ fn site() -> Site {
             Ok(((), vec![(hash("i"), invitation)]))
         })
         .unwrap();
+    let sign_in = Arc::new(SignIn::new(store.clone(), Tokens::default()).unwrap());
+    let inviter = Inviter::of_settings(store.clone(), &settings).unwrap();
+    let api = api::router(Arc::new(Api {
+        control: Arc::new(Control::new(inviter, None)),
+        sign_in: sign_in.clone(),
+    }));
     let web = Web {
         box_name: settings.box_name(),
-        sign_in: Arc::new(SignIn::new(store.clone(), Tokens::default()).unwrap()),
+        sign_in,
         certificates: Arc::new(Certificates::open(store.clone(), &settings).unwrap()),
         health: Health::default(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         origins: Origins::new(&settings, settings.web.https, settings.web.plain),
     };
+    let web = Arc::new(web);
+    let page = router(web.clone()).merge(api);
     Site {
         _dir: dir,
         store,
-        web: Arc::new(web),
+        web,
+        page,
     }
 }
 
 impl Site {
     async fn https(&self, request: Request) -> Response {
-        let page = router(self.web.clone());
-        https(self.web.clone(), page)
+        https(self.web.clone(), self.page.clone())
             .oneshot(request)
             .await
             .unwrap()
     }
 
     async fn plain(&self, request: Request) -> Response {
-        let page = router(self.web.clone());
-        plain(self.web.clone(), page)
+        plain(self.web.clone(), self.page.clone())
             .oneshot(request)
             .await
             .unwrap()

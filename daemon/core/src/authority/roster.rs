@@ -171,6 +171,18 @@ impl Roster {
         }
     }
 
+    /// An id for somebody new: `Anna Smith` becomes `anna-smith`, or `anna-smith-2` where that one is taken.
+    pub fn free_id(&self, name: &str) -> UserId {
+        let base = id_from(name);
+        let mut id = UserId::from(base.as_str());
+        let mut number = 1;
+        while self.users.contains_key(&id) {
+            number += 1;
+            id = UserId::from(format!("{base}-{number}").as_str());
+        }
+        id
+    }
+
     /// The first thing wrong with it.
     pub fn check(&self) -> Result<(), RosterError> {
         if self.channels.len() > MAX_CHANNELS {
@@ -260,6 +272,26 @@ fn check_name(what: &'static str, id: &str, name: &str) -> Result<(), RosterErro
         })
 }
 
+/// Letters an id cannot have are left out.
+fn id_from(name: &str) -> String {
+    let mut id = String::new();
+    for word in name.split(|c: char| !c.is_alphanumeric()) {
+        let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+        if word.is_empty() {
+            continue;
+        }
+        if !id.is_empty() {
+            id.push('-');
+        }
+        id.push_str(&word.to_ascii_lowercase());
+    }
+    id.truncate(56);
+    match id.is_empty() {
+        true => "guest".to_string(),
+        false => id,
+    }
+}
+
 /// Whether people can be shown this as a name: a name that turns the direction of the text around would pass
 /// for another.
 pub fn is_name(text: &str) -> bool {
@@ -289,6 +321,22 @@ mod tests {
             &"x".repeat(65),
         ] {
             assert!(!is_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_made_of_what_the_name_has_for_one() {
+        for (name, id) in [
+            ("Anna Smith", "anna-smith"),
+            ("  J. R. 2nd ", "j-r-2nd"),
+            ("Jürgen", "jrgen"),
+            ("李", "guest"),
+            (
+                &"long ".repeat(40),
+                "long-long-long-long-long-long-long-long-long-long-long-l",
+            ),
+        ] {
+            assert_eq!(Roster::default().free_id(name).as_str(), id);
         }
     }
 }

@@ -1,0 +1,189 @@
+//! Who asks. Looked up in the roster at every request: a role that was taken away is gone at once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use pttd_core::authority::Roster;
+use pttd_core::ids::{ChannelId, UserId};
+use pttd_core::wire::signal::Role;
+
+use super::{Api, Problem};
+use crate::sign_in::Refused;
+
+/// Put on requests by a door that only the box's operator can open.
+#[derive(Clone, Copy)]
+pub struct Operator;
+
+/// Anyone who may ask at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Caller {
+    /// At the box's own shell: may do everything.
+    Operator,
+    Person(Person),
+}
+
+/// Someone on the roster, with a credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    pub user: UserId,
+    pub name: String,
+    pub role: Role,
+    pub from: IpAddr,
+}
+
+/// Any caller.
+pub struct SignedIn(pub Caller);
+/// A dispatcher, an admin or the operator.
+pub struct Dispatcher(pub Caller);
+/// An admin or the operator.
+pub struct Admin(pub Caller);
+/// Anyone, by their address; `None` on the control socket.
+pub struct Stranger(pub Option<IpAddr>);
+
+impl Caller {
+    pub fn is_dispatcher(&self) -> bool {
+        self.has_role(&[Role::Dispatch, Role::Admin])
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.has_role(&[Role::Admin])
+    }
+
+    fn has_role(&self, roles: &[Role]) -> bool {
+        match self {
+            Caller::Operator => true,
+            Caller::Person(person) => roles.contains(&person.role),
+        }
+    }
+
+    /// Whether they may hear this channel now.
+    pub fn may_listen(&self, roster: &Roster, channel: &ChannelId) -> bool {
+        match self {
+            Caller::Operator => true,
+            Caller::Person(person) => roster
+                .rights(&person.user, channel)
+                .is_some_and(|rights| rights.listen),
+        }
+    }
+
+    /// Who they are, for a sentence.
+    pub fn name(&self) -> &str {
+        match self {
+            Caller::Operator => "operator",
+            Caller::Person(person) => &person.name,
+        }
+    }
+
+    /// `None`: the operator.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Caller::Operator => None,
+            Caller::Person(person) => Some(&person.user),
+        }
+    }
+
+    /// The address they ask from, or "console".
+    pub fn from(&self) -> String {
+        match self {
+            Caller::Operator => "console".to_string(),
+            Caller::Person(person) => person.from.to_string(),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Stranger {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+        Ok(Stranger(address(parts)))
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        caller(parts, api).await.map(SignedIn)
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Dispatcher {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = caller(parts, api).await?;
+        match caller.is_dispatcher() {
+            true => Ok(Dispatcher(caller)),
+            false => Err(refused(parts, &caller, "Only dispatchers may do this.")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = caller(parts, api).await?;
+        match caller.is_admin() {
+            true => Ok(Admin(caller)),
+            false => Err(refused(parts, &caller, "Only admins may do this.")),
+        }
+    }
+}
+
+fn refused(parts: &Parts, caller: &Caller, message: &str) -> Problem {
+    tracing::info!(by = caller.name(), from = caller.from(), method = %parts.method, path = parts.uri.path(), "refused");
+    Problem::forbidden(message)
+}
+
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|peer| peer.ip().to_canonical())
+}
+
+async fn caller(parts: &Parts, api: &Arc<Api>) -> Result<Caller, Problem> {
+    if parts.extensions.get::<Operator>().is_some() {
+        return Ok(Caller::Operator);
+    }
+    let bearer = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let (Some(bearer), Some(from)) = (bearer, address(parts)) else {
+        return Err(Problem::unauthorized(
+            "Sign in first: this needs a bearer credential.",
+        ));
+    };
+    let (sign_in, bearer) = (api.sign_in.clone(), bearer.trim().to_string());
+    let asked = tokio::task::spawn_blocking(move || sign_in.with_bearer_of_api(&bearer, from));
+    let admitted = match asked.await {
+        Ok(Ok(admitted)) => admitted,
+        Ok(Err(Refused::TooManyTries)) => {
+            return Err(Problem::too_many(
+                "Too many wrong tries. Wait a minute, then try again.",
+            ));
+        }
+        Ok(Err(Refused::SignIn(_) | Refused::Token(_))) => {
+            return Err(Problem::unauthorized(
+                "This box does not know the credential any more. Sign in again.",
+            ));
+        }
+        Ok(Err(Refused::Store(error))) => return Err(error.into()),
+        Err(panic) => return Err(anyhow::Error::from(panic).into()),
+    };
+    let Some(entry) = admitted.entry() else {
+        return Err(Problem::unauthorized(
+            "You are no longer on this box's list.",
+        ));
+    };
+    Ok(Caller::Person(Person {
+        user: admitted.user.clone(),
+        name: entry.name.clone(),
+        role: entry.role,
+        from,
+    }))
+}

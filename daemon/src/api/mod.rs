@@ -1,0 +1,106 @@
+//! `/api/v1`: everything an admin, a dispatcher or a page may ask of the box beside talking, with the OpenAPI
+//! document that describes it.
+//!
+//! ```text
+//!  https, localhost ─ bearer ──┐
+//!  control.sock ─── operator ──┼─> Caller ─> may they? ─> store (on disk) ─> reactor (in effect) ─> answer
+//!  pttd without a daemon ──────┘
+//! ```
+//! One router behind all three doors: what a command can do the page can do, and both are checked by the same
+//! code.
+
+mod caller;
+mod me;
+mod problem;
+mod sign_in;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use pttd_core::authority::Roster;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::admin::Control;
+use crate::sign_in::SignIn;
+use crate::store::Store;
+
+pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, SignedIn, Stranger};
+pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads};
+
+/// A roster of a thousand people fits easily.
+const MAX_BODY: usize = 1 << 20;
+/// Of someone who has shown no credential.
+const MAX_STRANGERS_BODY: usize = 4 * 1024;
+
+/// What the handlers know.
+pub struct Api {
+    pub control: Arc<Control>,
+    pub sign_in: Arc<SignIn>,
+}
+
+impl Api {
+    pub fn store(&self) -> &Arc<Store> {
+        &self.control.inviter.store
+    }
+
+    pub fn roster(&self) -> Arc<Roster> {
+        self.store().roster()
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "pttd",
+        description = "What admins, dispatchers and pages may ask of a box. A bearer is a device credential or a \
+            token (JWT); what its owner may do is looked up in the roster each time. A change is on disk and in \
+            effect before it is answered."
+    ),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", scheme);
+    }
+}
+
+/// All of `/api/v1`. Where it is served on the control socket, a layer says so with [`Operator`].
+pub fn router(api: Arc<Api>) -> Router {
+    let strangers = OpenApiRouter::new()
+        .routes(routes!(sign_in::sign_in))
+        .layer(DefaultBodyLimit::max(MAX_STRANGERS_BODY));
+    let routes = OpenApiRouter::new()
+        .merge(strangers)
+        .routes(routes!(me::me))
+        .routes(routes!(openapi))
+        .fallback(no_such_route);
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .nest("/api/v1", routes)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state::<()>(api)
+        .split_for_parts();
+    router.layer(axum::Extension(Arc::new(document)))
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "the OpenAPI document")))]
+async fn openapi(
+    axum::Extension(document): axum::Extension<Arc<utoipa::openapi::OpenApi>>,
+) -> Response {
+    Json(&*document).into_response()
+}
+
+async fn no_such_route() -> Problem {
+    Problem::not_found("This box has no such route. GET /api/v1/openapi.json names them all.")
+}
