@@ -227,7 +227,7 @@ byId('tabs').append(...Object.keys(MAKE).map((tab) =>
   h('a', { href: `#${tab}`, 'data-tab': tab }, shape(tab), h('span', {}, words.tabs[tab]), h('b', { class: 'badge' }))));
 byId('again').append(button(words.again, () => poll(), { class: 'small' }));
 for (const element of document.querySelectorAll('[data-word]')) element.textContent = words.shell[element.dataset.word];
-for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', words.shell[element.dataset.label]);
+for (const element of document.querySelectorAll('[data-aria]')) element.setAttribute('aria-label', words.shell[element.dataset.aria]);
 addEventListener('hashchange', () => {
   if (page.state === 'ready') open();
 });
