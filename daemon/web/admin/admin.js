@@ -132,13 +132,13 @@ function open() {
   for (const link of byId('tabs').querySelectorAll('[data-tab]')) {
     if (link.dataset.tab === tab) {
       link.setAttribute('aria-current', 'page');
-      link.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      link.scrollIntoView({ block: 'nearest', inline: 'center' });
     } else link.removeAttribute('aria-current');
   }
   byId('section-name').textContent = words.tabs[tab];
   byId('section').replaceChildren(section(tab).element);
   byId('section').scrollTop = 0;
-  byId('app').dataset.tab = tab;
+  byId('app').dataset.section = tab;
   load();
 }
 
