@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pttd_core::edge;
+use pttd_core::edge::{self, Edge, Start};
+use pttd_core::ids::TransmissionId;
 use pttd_core::media::Certificate;
 use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
@@ -32,7 +33,7 @@ use crate::pki::{self, Certificates};
 use crate::reactor::{self, Reactor};
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
-use crate::store::Store;
+use crate::store::{By, Store};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
 use crate::{listen, roster_file, show, utc};
@@ -96,13 +97,13 @@ pub async fn run(options: Options) -> Result<()> {
     };
     let control_socket = admin::listen(&state)?;
     let reactor = Reactor::new(
-        edge_settings(&settings),
+        edge(&settings, &store),
         &settings.media,
-        store.roster(),
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
+        Vec::new(),
         health.clone(),
     )?;
     let ports = reactor.media().ports();
@@ -201,7 +202,8 @@ pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Stor
         let (users, channels) = (roster.users.len(), roster.channels.len());
         store.change(|empty| {
             *empty = roster;
-            Ok(((), Vec::new()))
+            let text = format!("pttd took the roster in: {channels} channels, {users} people");
+            Ok(((), By::the_box().did("roster_taken_in", text)))
         })?;
         tracing::info!(users, channels, "took the roster in");
     } else if let Some(path) = roster {
@@ -232,6 +234,16 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
         }
     });
     Ok(())
+}
+
+fn edge(settings: &Settings, store: &Store) -> Edge {
+    let utc_ms = utc::now_ms();
+    let start = Start {
+        now: Instant::now(),
+        utc_ms,
+        transmission: TransmissionId(utc_ms),
+    };
+    Edge::new(edge_settings(settings), store.roster(), start)
 }
 
 fn edge_settings(settings: &Settings) -> edge::Settings {
@@ -374,11 +386,14 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
             emergency: false,
             hours: 24,
             devices: 5,
+            ends: None,
         })
         .collect();
     let control = control.clone();
     tokio::task::spawn_blocking(move || -> Result<()> {
-        let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        let (cards, _) = control
+            .inviter
+            .invite(&everyone, &By::operator(), utc::now())?;
         for doubt in show::doubts(&cards) {
             tracing::warn!("{doubt}");
         }
@@ -419,13 +434,13 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge_settings(&settings),
+            edge(&settings, &store),
             &settings.media,
-            store.roster(),
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,
             },
+            Vec::new(),
             Health::default(),
         )
         .unwrap();

@@ -27,6 +27,14 @@ pub fn now() -> u64 {
     clock.max(least() + STARTED.elapsed().as_secs())
 }
 
+/// UTC milliseconds since 1970, as careful as [`now`].
+pub fn now_ms() -> u64 {
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64);
+    clock.max(now() * 1000)
+}
+
 fn least() -> u64 {
     KEPT.load(Ordering::Relaxed).max(*BUILT)
 }
