@@ -7,4 +7,5 @@ pub mod edge;
 pub mod floor;
 pub mod ids;
 pub mod media;
+pub mod recording;
 pub mod wire;
