@@ -26,6 +26,10 @@ pub fn describe() {
             "TCP connections beyond the limit",
         ),
         (
+            "pttd_happenings_dropped_total",
+            "events the recorder or the journal had no room for",
+        ),
+        (
             "pttd_clients_too_slow_total",
             "clients dropped because they did not read",
         ),

@@ -38,6 +38,9 @@ pub struct Guest {
     pub emergency: bool,
     pub hours: u32,
     pub devices: u32,
+    /// When they are taken off the roster again, UTC seconds since 1970.
+    #[serde(default)]
+    pub ends: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,7 +141,7 @@ impl Inviter {
                 let line = guest.line;
                 let refuse = |why| Refused { line, why };
                 let before = roster.users.len();
-                let user = seat(roster, guest).map_err(refuse)?;
+                let user = seat(roster, guest, utc).map_err(refuse)?;
                 let known = matches!(guest.who, Who::Name(_)) && roster.users.len() == before;
                 if let Some(before) = seen.insert(user.clone(), line) {
                     let where_ =
@@ -201,7 +204,7 @@ fn noted(by: &By, card: &Card) -> Entry {
 }
 
 /// Finds the guest on the roster or gives them a place there, with all they are to have.
-fn seat(roster: &mut Roster, guest: &Guest) -> Result<UserId, String> {
+fn seat(roster: &mut Roster, guest: &Guest, utc: u64) -> Result<UserId, String> {
     if !(1..=MAX_HOURS).contains(&guest.hours) {
         return Err(format!("{} hours: choose 1 to {MAX_HOURS}", guest.hours));
     }
@@ -216,6 +219,10 @@ fn seat(roster: &mut Roster, guest: &Guest) -> Result<UserId, String> {
         .iter()
         .map(|channel| find_channel(roster, channel))
         .collect::<Result<Vec<_>, _>>()?;
+    if guest.ends.is_some_and(|ends| ends <= utc) {
+        return Err("this guest's end is in the past".to_string());
+    }
+    let before = roster.users.len();
     let id = match &guest.who {
         Who::User(id) if roster.users.contains_key(id) => id.clone(),
         Who::User(id) => {
@@ -235,7 +242,18 @@ fn seat(roster: &mut Roster, guest: &Guest) -> Result<UserId, String> {
             None => add_user(roster, name),
         },
     };
+    let is_known = roster.users.len() == before;
     if let Some(user) = roster.users.get_mut(&id) {
+        match guest.ends {
+            Some(_) if is_known && user.ends.is_none() => {
+                return Err(format!(
+                    "{} is on the roster without an end, and no guest: change that with `pttd user set`",
+                    user.name
+                ));
+            }
+            Some(ends) => user.ends = Some(ends),
+            None => {}
+        }
         for channel in channels {
             user.channels.insert(channel, Membership::Talk);
         }

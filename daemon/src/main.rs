@@ -391,6 +391,7 @@ impl Invite {
             emergency: self.emergency,
             hours: self.hours,
             devices: self.devices,
+            ends: None,
         }])
     }
 }

@@ -203,13 +203,27 @@ impl Media {
 
     pub fn order(&mut self, command: Command) {
         let transport = match &command {
-            Command::Talker { route, transport } => {
-                let (route, transport) = (*route, *transport);
-                for shard in &self.shards {
-                    let command = Command::Talker { route, transport };
-                    shard.inbox.give(ToShard::Command(command));
-                }
-                return;
+            &Command::Talker {
+                route,
+                transport,
+                transmission,
+            } => {
+                return self.order_all(|| Command::Talker {
+                    route,
+                    transport,
+                    transmission,
+                });
+            }
+            &Command::Settings {
+                route,
+                recorded,
+                echo,
+            } => {
+                return self.order_all(|| Command::Settings {
+                    route,
+                    recorded,
+                    echo,
+                });
             }
             Command::Open { transport, .. } => transport.id,
             Command::Close(transport) | Command::Pause { transport, .. } => *transport,
@@ -220,6 +234,12 @@ impl Media {
             if closed {
                 self.forget(transport);
             }
+        }
+    }
+
+    fn order_all(&self, command: impl Fn() -> Command) {
+        for shard in &self.shards {
+            shard.inbox.give(ToShard::Command(command()));
         }
     }
 

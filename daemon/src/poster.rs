@@ -120,11 +120,7 @@ pub fn sheet(inviter: &Inviter, printed: &Printed) -> Result<String> {
             "<dl><dt>Network</dt><dd><code>{}</code></dd>{password}</dl>",
             xml_text(&wifi.ssid)
         );
-        step(
-            "Join the Wi-Fi",
-            &framed(&qr(&wifi_text(wifi))?),
-            &words,
-        )?;
+        step("Join the Wi-Fi", &framed(&qr(&wifi_text(wifi))?), &words)?;
     }
     let words = format!(
         "<dl><dt>No camera? Open</dt><dd><code>{}</code></dd><dt>and type</dt><dd><code>{}</code></dd></dl>",

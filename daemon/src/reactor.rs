@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use pttd_core::authority::Roster;
-use pttd_core::edge::{ConnectionId, Edge, Input, Output, Settings};
-use pttd_core::ids::TransportId;
+use pttd_core::edge::{ConnectionId, Edge, Happening, Input, Output, SessionView};
+use pttd_core::ids::{SessionId, TransportId};
 use pttd_core::media::{Certificate, Event, Offer, Transport};
 use pttd_core::wire::signal::Reply;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -38,6 +38,13 @@ pub enum ToClient {
     Close,
 }
 
+/// Whoever remembers what has happened: the recorder, the journal.
+pub struct Witness {
+    pub name: &'static str,
+    /// Puts it into a bounded queue without waiting; false: there was no room, it is lost.
+    pub tell: Box<dyn Fn(&Happening) -> bool + Send>,
+}
+
 enum Message {
     Open {
         connection: ConnectionId,
@@ -47,6 +54,11 @@ enum Message {
     Roster {
         roster: Arc<Roster>,
         done: oneshot::Sender<()>,
+    },
+    Sessions(oneshot::Sender<Vec<SessionView>>),
+    Kick {
+        session: SessionId,
+        done: oneshot::Sender<bool>,
     },
     AreYouThere(oneshot::Sender<()>),
 }
@@ -75,6 +87,22 @@ impl Inbox {
         let _ = decided.await;
     }
 
+    /// Empty where the reactor stops.
+    #[allow(dead_code, reason = "for the admin API")]
+    pub async fn sessions(&self) -> Vec<SessionView> {
+        let (sessions, answer) = oneshot::channel();
+        self.give(Message::Sessions(sessions)).await;
+        answer.await.unwrap_or_default()
+    }
+
+    /// Ends a session; returns when it is over. False where there is no such session.
+    #[allow(dead_code, reason = "for the admin API")]
+    pub async fn kick(&self, session: SessionId) -> bool {
+        let (done, answer) = oneshot::channel();
+        self.give(Message::Kick { session, done }).await;
+        answer.await.unwrap_or(false)
+    }
+
     /// False where the reactor is gone or a media thread hangs; where the reactor hangs, this does as well.
     pub async fn answers(&self) -> bool {
         let (here, answer) = oneshot::channel();
@@ -97,21 +125,22 @@ pub struct Reactor {
     events: mpsc::Receiver<Event>,
     inbox: Inbox,
     building: Arc<Semaphore>,
+    witnesses: Vec<Witness>,
     health: Health,
 }
 
 impl Reactor {
     pub fn new(
-        settings: Settings,
+        edge: Edge,
         media: &crate::config::Media,
-        roster: Arc<Roster>,
         certificate: Certificate,
+        witnesses: Vec<Witness>,
         health: Health,
     ) -> Result<Reactor> {
         let (inbox, inputs) = mpsc::channel(INPUTS);
         let (events_in, events) = mpsc::channel(EVENTS);
         Ok(Reactor {
-            edge: Edge::new(settings, roster, Instant::now()),
+            edge,
             media: Media::start(media, &events_in).context("starting media")?,
             certificate: Arc::new(certificate),
             clients: HashMap::new(),
@@ -119,6 +148,7 @@ impl Reactor {
             events,
             inbox: Inbox(inbox),
             building: Arc::new(Semaphore::new(BUILDING)),
+            witnesses,
             health,
         })
     }
@@ -175,11 +205,20 @@ impl Reactor {
                 }
                 self.edge.handle(input, now);
             }
+            // Whoever asked may have gone away, here and below.
             Message::Roster { roster, done } => {
                 self.edge.handle(Input::Roster(roster), now);
                 self.carry_out();
-                // Whoever asked may have gone away.
                 let _ = done.send(());
+            }
+            Message::Sessions(answer) => {
+                let _ = answer.send(self.edge.sessions_now());
+            }
+            Message::Kick { session, done } => {
+                let known = self.edge.has_session(session);
+                self.edge.handle(Input::Kick { session }, now);
+                self.carry_out();
+                let _ = done.send(known);
             }
             Message::AreYouThere(here) => {
                 if self.media.is_alive(now) {
@@ -206,6 +245,7 @@ impl Reactor {
                 Output::Build { transport, sdp } => self.build(transport, sdp),
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
+                Output::Happened(what) => self.witness(&what),
             }
         }
     }
@@ -224,6 +264,19 @@ impl Reactor {
             let clean = false;
             self.edge
                 .handle(Input::Closed { connection, clean }, Instant::now());
+        }
+    }
+
+    fn witness(&self, what: &Happening) {
+        for witness in &self.witnesses {
+            if !(witness.tell)(what) {
+                tracing::debug!(
+                    witness = witness.name,
+                    "does not keep up, something is not remembered"
+                );
+                metrics::counter!("pttd_happenings_dropped_total", "by" => witness.name)
+                    .increment(1);
+            }
         }
     }
 

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::routing::get;
 use axum_server::Handle;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pttd_core::edge;
+use pttd_core::edge::{self, Edge, Start};
+use pttd_core::ids::TransmissionId;
 use pttd_core::media::Certificate;
 use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
@@ -96,13 +97,13 @@ pub async fn run(options: Options) -> Result<()> {
     };
     let control_socket = admin::listen(&state)?;
     let reactor = Reactor::new(
-        edge_settings(&settings),
+        edge(&settings, &store),
         &settings.media,
-        store.roster(),
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
+        Vec::new(),
         health.clone(),
     )?;
     let ports = reactor.media().ports();
@@ -233,6 +234,16 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
         }
     });
     Ok(())
+}
+
+fn edge(settings: &Settings, store: &Store) -> Edge {
+    let utc_ms = utc::now_ms();
+    let start = Start {
+        now: Instant::now(),
+        utc_ms,
+        transmission: TransmissionId(utc_ms),
+    };
+    Edge::new(edge_settings(settings), store.roster(), start)
 }
 
 fn edge_settings(settings: &Settings) -> edge::Settings {
@@ -375,6 +386,7 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
             emergency: false,
             hours: 24,
             devices: 5,
+            ends: None,
         })
         .collect();
     let control = control.clone();
@@ -422,13 +434,13 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge_settings(&settings),
+            edge(&settings, &store),
             &settings.media,
-            store.roster(),
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,
             },
+            Vec::new(),
             Health::default(),
         )
         .unwrap();

@@ -227,6 +227,7 @@ impl Client {
         let signed_in = Input::SignedIn {
             connection: self.id,
             user: hello.admitted.user,
+            address: self.peer,
             request: hello.request,
             resume: hello.resume,
             secret,

@@ -5,6 +5,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use hyper::Method;
@@ -17,12 +19,16 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::microphone::{VOICES, Voice, recording};
+use crate::sound;
 
 /// Listens to a track: every 40 ms how loud it is and which person's tone fills it, if one does.
 const EAR: &str = include_str!("ear.js");
 
 /// Runs before any script of a page: keeps what the browser complains about.
 const WATCH: &str = include_str!("watch.js");
+
+/// Runs before any script of a page, where a test asks for it: keeps what the page plays.
+const OUTPUTS: &str = include_str!("outputs.js");
 
 /// How long a page may take for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -231,6 +237,29 @@ impl Browser {
         self.until(&format!("ear.heard({:?}) >= 15", voice.user))
             .await
             .with_context(|| format!("{} should hear {}", self.voice.user, voice.user))
+    }
+
+    /// From the next page on, keeps what is played by audio graphs. Looked at `size` samples at a time.
+    pub async fn keep_what_is_played(&self, size: u32) -> Result<()> {
+        let source = format!("const SIZE = {size};\n{OUTPUTS}");
+        // In a scope of its own: SIZE is nobody else's.
+        let script = json!({ "source": format!("{{ {source} }}") });
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", script)
+            .await
+            .map(drop)
+    }
+
+    /// How many samples have been played by now.
+    pub async fn played(&self) -> Result<u64> {
+        let count = self.js("return outputs.count()").await?;
+        count.as_u64().context("a count of samples")
+    }
+
+    /// What was played from there on.
+    pub async fn played_since(&self, from: u64) -> Result<Vec<f32>> {
+        let text = self.js(&format!("return outputs.since({from})")).await?;
+        let raw = BASE64.decode(text.as_str().context("samples in base64")?)?;
+        Ok(sound::samples(&raw))
     }
 
     /// It falls silent, and stays so for a second.

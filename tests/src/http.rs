@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::client::PATIENCE;
 use crate::site::Site;
 
 #[derive(Debug)]
@@ -73,6 +75,34 @@ impl Site {
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.https("GET", path, &[], "").await
+    }
+
+    /// A figure of /metrics, summed over its labels.
+    pub async fn figure(&self, name: &str) -> Result<f64> {
+        let text = self.get("/metrics").await?.text();
+        let figures: Vec<f64> = text
+            .lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        ensure!(!figures.is_empty(), "no {name} in:\n{text}");
+        Ok(figures.iter().sum())
+    }
+
+    /// Waits until the figure is so; the box tells its figures once a second.
+    pub async fn figure_is(&self, name: &str, is: impl Fn(f64) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.figure(name).await?;
+            if is(now) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{name} is {now}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     pub async fn https(

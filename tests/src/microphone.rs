@@ -30,7 +30,12 @@ pub const CARLA: Voice = Voice {
     tone: 1430.0,
     words: "security has a lost child in a red coat, come in",
 };
-pub const VOICES: [Voice; 3] = [ANNA, BEN, CARLA];
+pub const DANA: Voice = Voice {
+    user: "dana",
+    tone: 2210.0,
+    words: "control to all stations, the last tram leaves at midnight",
+};
+pub const VOICES: [Voice; 4] = [ANNA, BEN, CARLA, DANA];
 
 /// Chromium plays the file in a loop.
 pub fn recording(voice: Voice, dir: &Path) -> Result<PathBuf> {
@@ -67,7 +72,7 @@ pub fn recording(voice: Voice, dir: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let out = command
         .output()
         .with_context(|| format!("starting {command:?}; `make test` installs it"))?;

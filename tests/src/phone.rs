@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::client::{Client, PATIENCE};
 use crate::endpoint::{Endpoint, FRAME, Word, World, elapsed};
 use crate::site::Site;
+use crate::sound::Sound;
 
 /// A packet as it came to a listener.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ enum Order {
     Answer(String),
     /// One packet in 20 ms, from now on or no more.
     Talk(bool),
+    /// What is said from now on, over and over, in the place of words.
+    Sound(Sound),
     /// From now on through another socket, as when a NAT's port moves.
     Move(UdpSocket),
 }
@@ -266,6 +269,11 @@ impl Transport {
         self.order(Order::Talk(true))
     }
 
+    /// From the next packet on it says this, over and over: for ears that know no words of ours.
+    pub fn sounds_like(&self, sound: &Sound) -> Result<()> {
+        self.order(Order::Sound(sound.clone()))
+    }
+
     pub fn hush(&self) -> Result<()> {
         self.order(Order::Talk(false))
     }
@@ -426,6 +434,7 @@ async fn live(
     let mut buffer = vec![0; 2048];
     let mut talking = false;
     let mut said = 0;
+    let mut sound: Option<(Sound, usize)> = None;
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Burst);
     elapsed(Instant::now());
@@ -453,13 +462,24 @@ async fn live(
                 let now = Instant::now();
                 let word = Word { talker: tag, number: said, sent: elapsed(now) };
                 said += 1;
-                endpoint.speak(word, now)
+                match &mut sound {
+                    None => endpoint.speak(word, now),
+                    Some((sound, at)) => {
+                        let frame = &sound[*at % sound.len()];
+                        *at += 1;
+                        endpoint.say(frame, now)
+                    }
+                }
             }
             order = orders.recv() => match order {
                 Some(Order::Answer(sdp)) => endpoint.answer(&sdp),
                 Some(Order::Talk(on)) => {
                     talking = on;
                     frames.reset_immediately();
+                    Ok(())
+                }
+                Some(Order::Sound(new)) => {
+                    sound = Some((new, 0));
                     Ok(())
                 }
                 Some(Order::Move(socket)) => {

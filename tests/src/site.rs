@@ -53,6 +53,27 @@ pub fn site() -> SiteBuilder {
     SiteBuilder::default()
 }
 
+/// `hall0`, `hall1` ...
+pub fn halls(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("hall{n}")).collect()
+}
+
+/// A roster of so many halls, on all of which all of these people talk: their ids and roles.
+pub fn roster(halls: &[String], people: &[(&str, &str)]) -> String {
+    let mut roster = String::new();
+    for (n, hall) in halls.iter().enumerate() {
+        roster.push_str(&format!(
+            "[[channel]]\nid = {hall:?}\nname = \"Hall {n}\"\ntalk_limit = \"600s\"\n"
+        ));
+    }
+    for (user, role) in people {
+        roster.push_str(&format!(
+            "[[user]]\nid = {user:?}\nname = {user:?}\nrole = {role:?}\nchannels = {halls:?}\n"
+        ));
+    }
+    roster
+}
+
 #[derive(Default)]
 pub struct SiteBuilder {
     settings: String,
@@ -227,15 +248,35 @@ impl Site {
 
     /// Runs `pttd` with these words, the site's settings and its state, as a technician beside the box would.
     pub fn pttd(&self, words: &[&str]) -> Result<Output> {
-        Command::new(program()?)
+        self.command(words)?
+            .output()
+            .with_context(|| format!("running pttd {words:?}"))
+    }
+
+    /// The same while this thread's phones go on, and it has to do it: when it was done, and what it printed.
+    pub async fn orders(&self, words: &[&str]) -> Result<(Instant, String)> {
+        let mut command = self.command(words)?;
+        let run = move || (command.output(), Instant::now());
+        let (out, at) = tokio::task::spawn_blocking(run).await?;
+        let out = out.with_context(|| format!("running pttd {words:?}"))?;
+        ensure!(
+            out.status.success(),
+            "pttd {words:?}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        Ok((at, String::from_utf8(out.stdout)?))
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program()?);
+        command
             .args(words)
             .arg("--config")
             .arg(self.dir.path().join("pttd.toml"))
             .arg("--state")
             .arg(self.state_dir())
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("running pttd {words:?}"))
+            .stdin(Stdio::null());
+        Ok(command)
     }
 
     /// An invitation for someone on the roster.

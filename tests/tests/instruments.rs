@@ -3,6 +3,7 @@
 use anyhow::Result;
 use pttd_tests::browser::{Turn, turn};
 use pttd_tests::microphone::{ANNA, BEN, Voice};
+use pttd_tests::sound::{likeness, sentence};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -50,4 +51,22 @@ async fn an_ear_tells_one_voice_from_another_and_from_silence() -> Result<()> {
     let turn = turn().await;
     hears_itself(&turn, ANNA).await?;
     hears_itself(&turn, BEN).await
+}
+
+#[test]
+fn a_sentence_is_known_again_and_another_is_not_taken_for_it() -> Result<()> {
+    let gate = sentence("main gate to control, the queue reaches the tram stop")?;
+    let medic = sentence("stage two here, we need a medic at the left barrier")?;
+    // Later, quieter and a little shorter, as the far end hears it.
+    let mut heard = vec![0.0; 5000];
+    heard.extend(gate.samples.iter().skip(1000).map(|s| s * 0.3));
+    let (same, other) = (
+        likeness(&gate.samples, &heard),
+        likeness(&medic.samples, &heard),
+    );
+    assert!(same > 0.85, "{same:.2}");
+    assert!(other < 0.5, "{other:.2}");
+    let silence = likeness(&gate.samples, &vec![0.0; heard.len()]);
+    assert!(silence < 0.1, "{silence:.2}");
+    Ok(())
 }

@@ -1,42 +1,13 @@
 //! Who hears what: packets over real UDP, and everything that is no packet.
 
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pttd_core::wire::signal::{ClientMessage, Level, ServerMessage};
-use pttd_tests::client::PATIENCE;
 use pttd_tests::expect;
 use pttd_tests::phone::Heard;
-use pttd_tests::site::{Site, site};
-
-/// A figure of /metrics, summed over its labels.
-async fn figure(site: &Site, name: &str) -> Result<f64> {
-    let text = site.get("/metrics").await?.text();
-    let lines: Vec<f64> = text
-        .lines()
-        .filter(|line| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with([' ', '{']))
-        })
-        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
-        .collect();
-    ensure!(!lines.is_empty(), "no {name} in:\n{text}");
-    Ok(lines.iter().sum())
-}
-
-/// Waits until the figure is so; the box tells its figures once a second.
-async fn figure_is(site: &Site, name: &str, is: impl Fn(f64) -> bool) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let now = figure(site, name).await?;
-        if is(now) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "{name} is {now}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
+use pttd_tests::site::site;
 
 #[tokio::test]
 async fn only_the_floors_holder_is_forwarded_and_the_rest_is_counted() -> Result<()> {
@@ -54,7 +25,7 @@ async fn only_the_floors_holder_is_forwarded_and_the_rest_is_counted() -> Result
     anna.release("ops").await?;
     ben.on("ops")?.says(20).await?;
     assert_eq!(carla.on("ops")?.heard_of(ben.tag).len(), 0);
-    figure_is(&site, "pttd_media_packets_without_floor_total", |dropped| {
+    site.figure_is("pttd_media_packets_without_floor_total", |dropped| {
         dropped >= 60.0
     })
     .await?;
@@ -181,10 +152,8 @@ async fn garbage_is_counted_and_costs_nobody_anything() -> Result<()> {
         }
         ben.on("ops")?.hears(anna.tag, 1).await?;
     }
-    figure_is(&site, "pttd_media_unknown_peer_total", |counted| {
-        counted >= 500.0
-    })
-    .await?;
+    site.figure_is("pttd_media_unknown_peer_total", |counted| counted >= 500.0)
+        .await?;
     Ok(())
 }
 
@@ -231,10 +200,8 @@ async fn a_new_offer_takes_the_place_of_the_old_transport() -> Result<()> {
     ben.on("ops")?.hears(anna.tag, 5).await?;
     ben.connect("ops").await?;
     ben.on("ops")?.hears(anna.tag, 5).await?;
-    figure_is(&site, "pttd_media_transports", |transports| {
-        transports == 2.0
-    })
-    .await?;
+    site.figure_is("pttd_media_transports", |transports| transports == 2.0)
+        .await?;
     Ok(())
 }
 

@@ -56,6 +56,7 @@ fn named(name: &str, channels: &[&str]) -> Guest {
         emergency: false,
         hours: 24,
         devices: 1,
+        ends: None,
     }
 }
 

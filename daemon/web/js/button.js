@@ -7,7 +7,7 @@ export const EMERGENCY_HOLD_MS = 2000;
  * A button that is held: by a pointer, or by Enter or the space bar on it. `down(source)` returns what the hold began,
  * or null where there is no end to wait for; `up(reason, begun)` is that end, `tap` a click without either.
  */
-function holdable(element, { down, up, tap }) {
+export function holdable(element, { down, up, tap }) {
   let pointer = null;
   let key = null;
 

@@ -10,6 +10,8 @@ const IDLE = Object.freeze({ state: 'idle' });
 
 export class Channel {
   joined = false;
+  /** JOIN is sent and not answered yet. */
+  joining = false;
   muted = true;
   members = new Map();
   /** `{transmissionId, talker, level, since}` of someone else's talk. */
@@ -20,18 +22,33 @@ export class Channel {
   request = null;
   /** The button was let go while the box could not be told. */
   owesStop = false;
+  /** The last talks, newest first: `{transmissionId, name, level, at, lasted, recorded, unheard}`; name null: our own. */
   recent = [];
+  /** How many talks were missed since this channel was last looked at. */
   unheard = 0;
+  /** A dispatcher keeps us from talking here: `{until, by}`. */
+  silenced = null;
+  /** Our call to the dispatchers: `{callId, state, by}`; state waiting, taken or closed. */
+  call = null;
+  /** How we sounded on an echo channel, and until when it plays: `{verdict, offByDb, lostPercent, until}`. */
+  echoed = null;
+  /** The box has told the last talks before. */
+  #known = false;
 
-  constructor(entry, me, now) {
+  /** `misses(channel)`: what is said now is not heard by whoever sits here. */
+  constructor(entry, me, now, misses = (channel) => channel.muted) {
     this.id = entry.channelId;
     this.me = me;
+    this.misses = misses;
     this.update(entry, now);
   }
 
   /** What WELCOME or CHANNELS tells of this channel. */
   update(entry, now) {
     this.name = entry.name;
+    this.group = entry.group ?? null;
+    this.recorded = entry.recorded ?? false;
+    this.echo = entry.echo ?? false;
     this.rights = entry.rights;
     this.talkLimitMs = entry.talkLimitMs;
     this.queueDepth = entry.queueDepth;
@@ -46,14 +63,19 @@ export class Channel {
     return this.talk?.level === 'emergency' || (this.mine.state === 'onair' && this.mine.level === 'emergency');
   }
 
+  /** For how long a dispatcher keeps us from talking yet, in milliseconds. */
+  silencedFor(now) {
+    return Math.max(0, (this.silenced?.until ?? now) - now);
+  }
+
   press(level) {
     this.mine = { state: 'pressed', level };
-    this.request = null;
+    this.request = this.echoed = null;
   }
 
   /** The button was let go. What was denied or revoked stays until `settle`, to be read. */
   release(now) {
-    if (this.mine.state === 'onair') this.#remember({ name: null, level: this.mine.level }, this.mine.since, now);
+    if (this.mine.state === 'onair') this.#remember({ ...this.mine, name: null }, now);
     if (this.mine.state !== 'denied' && this.mine.state !== 'revoked') this.mine = IDLE;
     this.request = null;
   }
@@ -67,14 +89,20 @@ export class Channel {
   }
 
   revoke(reason, now) {
-    if (this.mine.state === 'onair') this.#remember({ name: null, level: this.mine.level }, this.mine.since, now);
+    if (this.mine.state === 'onair') this.#remember({ ...this.mine, name: null }, now);
     this.mine = { state: 'revoked', level: this.mine.level, reason, shown: now };
   }
 
   /** The session is new: nobody is here and nothing is joined until the box says so. */
   leave() {
-    this.joined = false;
+    this.joined = this.joining = false;
     this.members.clear();
+  }
+
+  /** Whoever sits here has looked at what was missed; with `all`, at the marks in the list, too. */
+  seen(all = false) {
+    this.unheard = 0;
+    if (all) for (const talk of this.recent) talk.unheard = false;
   }
 
   /** True where the box says this session holds the floor; asked after a resume. */
@@ -84,19 +112,22 @@ export class Channel {
 
   /**
    * Takes one message of the box and says what it meant to us: 'granted', 'denied', 'queued', 'warned', 'revoked',
-   * 'talk' (someone began), 'over' (someone ended), 'joined', or '' where only the view changes.
+   * 'talk' (someone began), 'over' (someone ended), 'joined', '' where only the view changes; null: not for a floor.
    */
   handle(message, now) {
     if (message.id !== undefined && this.#stale(message)) return '';
     switch (message.type) {
       case 'JOINED':
         this.joined = true;
+        this.joining = false;
         this.muted = message.muted;
-        this.members = new Map(message.members.map((member) => [member.sessionId, member]));
+        this.members.clear();
+        for (const member of message.members) this.#meet(member, now);
         this.#setTalk(message.talk ?? null, now);
+        this.#recall(message.recent ?? []);
         return 'joined';
       case 'MEMBER':
-        this.members.set(message.member.sessionId, message.member);
+        this.#meet(message.member, now);
         return '';
       case 'MEMBER_LEFT':
         this.members.delete(message.sessionId);
@@ -145,8 +176,18 @@ export class Channel {
       case 'UNMUTE':
         this.muted = false;
         return '';
+      case 'SILENCED':
+        if (message.userId !== this.me.userId) return null;
+        this.silenced = message.leftMs ? { until: now + message.leftMs, by: message.by } : null;
+        return 'silenced';
+      case 'CALL':
+        this.call = { callId: message.callId, state: message.state, by: message.by };
+        return 'call';
+      case 'ECHO':
+        this.echoed = { ...message, until: now + message.playsMs };
+        return 'echo';
       default:
-        return '';
+        return null;
     }
   }
 
@@ -160,21 +201,50 @@ export class Channel {
     return this.mine.state === 'onair' && message.transmissionId === this.mine.transmissionId;
   }
 
+  #meet(member, now) {
+    this.members.set(member.sessionId, member);
+    if (member.userId !== this.me.userId) return;
+    if (!member.silencedMs) this.silenced = null;
+    else this.silenced = { by: null, ...this.silenced, until: now + member.silencedMs };
+  }
+
   // True where it is a talk that was not known before.
   #setTalk(talk, now) {
     const own = talk?.talker.sessionId === this.me.sessionId;
     if (talk && !own && talk.transmissionId === this.talk?.transmissionId) return false;
-    if (this.talk) this.#remember({ name: this.talk.talker.name, level: this.talk.level }, this.talk.since, now);
+    if (this.talk) this.#remember({ ...this.talk, name: this.talk.talker.name }, now);
     this.talk = null;
     if (!talk || own) return false;
     const { transmissionId, talker, level, elapsedMs } = talk;
-    this.talk = { transmissionId, talker, level, since: now - elapsedMs };
-    if (this.muted) this.unheard += 1;
+    const missed = this.misses(this);
+    this.talk = { transmissionId, talker, level, since: now - elapsedMs, missed };
+    if (missed) this.unheard += 1;
     return true;
   }
 
-  #remember(talk, since, now) {
-    this.recent.unshift({ ...talk, at: Date.now() - (now - since), lasted: now - since, unheard: talk.name !== null && this.muted });
+  #remember({ transmissionId, name, level, since, missed }, now) {
+    const ours = name === null;
+    const unheard = !ours && (missed || this.misses(this));
+    if (unheard && !missed) this.unheard += 1;
+    this.#keep({ transmissionId, name, level, at: Date.now() - (now - since), lasted: now - since, recorded: this.recorded, unheard });
+  }
+
+  // What was said before we came was not missed; what was said while the connection was lost, was.
+  #recall(recent) {
+    for (const { transmissionId, talker, level, began, durationMs } of recent) {
+      if (this.recent.some((known) => known.transmissionId === transmissionId)) continue;
+      const name = talker.userId === this.me.userId ? null : talker.name;
+      const unheard = this.#known && name !== null;
+      if (unheard) this.unheard += 1;
+      this.#keep({ transmissionId, name, level, at: began, lasted: durationMs, recorded: this.recorded, unheard });
+    }
+    this.#known = true;
+  }
+
+  // By their numbers, which only grow: the clocks of a phone and of the box need not agree.
+  #keep(talk) {
+    this.recent.push(talk);
+    this.recent.sort((a, b) => b.transmissionId - a.transmissionId);
     this.recent.length = Math.min(this.recent.length, RECENT);
   }
 }

@@ -28,26 +28,23 @@
 
 import { HeadsetButton, wireEmergency, wireEnds, wireTalkButton } from './button.js';
 import { keepScreenOn, watchAttention } from './device.js';
+import { Link } from './link.js';
 import { Microphone } from './microphone.js';
 import { page } from './page.js';
-import { reached, whereIsTheBox } from './reach.js';
 import { Session } from './session.js';
 import {
-  forgetDevice, forgetInvitation, keepDevice, keepName, redeem, secretIn, storedDevice, storedName, takeInvitation, usedHere,
+  forgetDevice, forgetInvitation, keepDevice, keepName, redeem, recall, remember, secretIn, storedDevice, storedName,
+  takeInvitation, usedHere,
 } from './sign-in.js';
-import { Signaling } from './signaling.js';
 import { Sound } from './sound.js';
 import { Talking } from './talking.js';
 import * as view from './view.js';
 import { words } from './words.js';
 
+const SELECTED = 'pttd.selected';
 const NOTICE_MS = 6000;
 const DRAW_EVERY_MS = 50;
-// A loss that is mended before anyone has read why needs no reason.
-const REASON_AFTER_MS = 1000;
 const AWAY_WORTH_A_WORD_MS = 3000;
-// A restart that takes longer is a box that is down.
-const RESTART_WITHIN_MS = 20000;
 
 const byId = (id) => document.getElementById(id);
 
@@ -56,42 +53,46 @@ let passing = null;
 let ticking = 0;
 let drawing = 0;
 let drawnAt = 0;
-let lostSince = null;
-let restartingUntil = 0;
-let diagnosing = false;
-let turnedAway = false;
-let outdated = false;
 let awayBefore = 0;
 
-const announce = view.announce;
-const signaling = new Signaling({ receive, lost });
+const { announce } = view;
+const link = new Link({ welcome, receive, cut: () => talking.linkLost(), refused: signedOut, changed: draw });
 const sound = new Sound(byId('sound'), draw);
 const microphone = new Microphone({ changed: microphoneChanged, replaced: microphoneReplaced });
 const headset = new HeadsetButton({ begin: (...how) => talking.press.begin(...how), end: (reason) => talking.press.end(reason) });
-const talking = new Talking({ signaling, microphone, sound, headset, draw, say, announce });
-const session = new Session({ signaling, talking, sound, headset, draw, say, announce });
+const isSelected = (channel) => channel.id === page.selected;
+const session = new Session({
+  signaling: link.signaling, sound, draw, happened, told,
+  hears: isSelected,
+  misses: (channel) => channel.muted || document.visibilityState === 'hidden' || sound.blocked || talking.onAir,
+  listed: chooseOne,
+});
+const talking = new Talking({
+  session, microphone, sound, draw, say, announce,
+  targets: () => [selected()].filter(Boolean),
+  aired: (channel, onAir) => headset.show(channel.name, session.box, onAir),
+});
 const { press } = talking;
+const selected = () => session.channels.get(page.selected) ?? null;
 
 // Drawing ---------------------------------------------------------------------------------------------------------
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
   if (sound.interrupted(page.selected)) return { state: 'bad', words: words.sound.interrupted };
-  const transport = page.connected ? page.transport : null;
+  const transport = link.connected ? session.transports.get(page.selected) : null;
   if (transport?.state === 'connected') return { state: 'good', words: words.sound.on };
   if (transport?.failing || transport?.state === 'disconnected') return { state: 'bad', words: words.sound.failed };
   return { state: 'wait', words: words.sound.connecting };
 }
 
 function notice() {
-  if (page.link === 'taken') {
-    return { kind: 'wait', sentence: page.linkWords, action: words.link.takeBack, run: connect };
-  }
-  if (!page.connected) return { kind: ['off-network', 'unreachable', 'box-down'].includes(page.link) ? 'bad' : 'wait', sentence: page.linkWords };
-  const urgent = [...page.channels.values()].find((each) => each.id !== page.selected && each.talk?.level === 'emergency');
+  if (link.closed) return { kind: 'wait', sentence: link.sentence, action: words.link.back[link.state], run: connect };
+  if (!link.connected) return { kind: link.broken ? 'bad' : 'wait', sentence: link.sentence };
+  const urgent = [...session.channels.values()].find((each) => !isSelected(each) && each.talk?.level === 'emergency');
   if (urgent) {
     const sentence = words.emergency.elsewhere(urgent.talk.talker.name, urgent.name);
-    return { kind: 'emergency', sentence, action: words.emergency.go, run: () => session.select(urgent.id) };
+    return { kind: 'emergency', sentence, action: words.emergency.go, run: () => select(urgent.id) };
   }
   if (passing) return passing;
   if (sound.blocked) return { kind: 'wait', sentence: words.sound.blocked };
@@ -111,7 +112,7 @@ function drawSoon() {
 
 function look() {
   const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
-  return { ...page, microphone, sound: soundState(), press: press.active, keyboard, notice: notice() };
+  return { ...page, link, session, channel: selected(), microphone, sound: soundState(), press: press.active, keyboard, notice: notice() };
 }
 
 function drawClock() {
@@ -120,8 +121,8 @@ function drawClock() {
 
 // The files of this page belong to the program that served them; a newer box may say what they do not know.
 function reloadWhenIdle() {
-  if (!outdated || press.active || page.channel?.talk) return;
-  outdated = false;
+  if (!link.outdated || press.active || selected()?.talk) return;
+  link.outdated = false;
   location.reload();
 }
 
@@ -131,8 +132,8 @@ function draw() {
   drawing = 0;
   drawnAt = performance.now();
   view.draw(look());
-  const onAir = page.channel?.mine.state === 'onair';
-  const talk = page.channel?.talk;
+  const onAir = selected()?.mine.state === 'onair';
+  const talk = selected()?.talk;
   if (onAir) sound.measure(microphone.track, view.drawLevel);
   else if (talk) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
@@ -157,87 +158,81 @@ function say(sentence, kind = 'good') {
 
 // The box ---------------------------------------------------------------------------------------------------------
 
-function link(state, sentence) {
-  page.link = state;
-  page.linkWords = sentence;
-  draw();
-}
-
 function connect() {
   view.showView('talk');
-  link('connecting', words.link.connecting);
-  signaling.start(device);
-}
-
-function receive(message) {
-  switch (message.type) {
-    case 'WELCOME':
-      return welcome(message);
-    case 'CHANNELS':
-      session.channels(message.channels);
-      break;
-    case 'BYE':
-      return bye(message.reason);
-    case 'ERROR':
-      if (message.code === 'bad_credential') return signedOut(words.signIn.badCredential);
-      if (message.code === 'too_many_tries') {
-        turnedAway = true;
-        break;
-      }
-      if (message.code === 'cannot_resume') return signaling.forgetSession();
-      session.receive(message);
-      break;
-    default:
-      session.receive(message);
-  }
-  if (message.type.startsWith('MEMBER')) drawSoon();
-  else draw();
+  link.connect(device);
 }
 
 function welcome(message) {
-  reached();
-  lostSince = null;
-  restartingUntil = 0;
   if (message.device) device = keep(message.device);
   keepName(message.user.name);
-  if (page.version && page.version !== message.version) outdated = true;
-  link('connected', words.link.connected(message.box));
-  session.welcome(message);
+  const resumed = session.welcome(message);
+  talking.linkBack(resumed, message.channels);
+  session.list(message.channels);
+  if (resumed) session.wake(true);
   tellPresence(true);
-  if (awayBefore && page.channel) say(words.away(awayBefore, page.channel.name));
+  if (awayBefore && selected()) say(words.away(awayBefore, selected().name));
   awayBefore = 0;
   draw();
 }
 
-function bye(reason) {
-  if (reason === 'removed') return signedOut(words.signIn.removed);
-  if (reason === 'shutdown') {
-    restartingUntil = performance.now() + RESTART_WITHIN_MS;
-    return link('restarting', words.link.restarting);
-  }
-  // Any other reason is followed by the connection's end, and that by the next attempt.
-  if (reason !== 'resumed') return;
-  signaling.stop();
-  talking.linkLost();
-  link('taken', words.link.taken);
+function receive(message) {
+  session.receive(message);
+  if (message.type.startsWith('MEMBER')) drawSoon();
+  else draw();
 }
 
-async function lost() {
-  lostSince ??= performance.now();
-  if (page.connected || page.link === 'restarting') talking.linkLost();
-  if (performance.now() < restartingUntil) return link('restarting', words.link.restarting);
-  if (turnedAway) {
-    turnedAway = false;
-    return link('connecting', words.link.tooManyTries);
+/** What is not about one channel's floor and people. */
+function told(message) {
+  if (message.type === 'ERROR') say(message.message, 'bad');
+}
+
+/** What the session says of a channel. */
+function happened(channel, what, message) {
+  if (talking.happened(channel, what, message)) return;
+  switch (what) {
+    case 'talk':
+      return talkBegan(channel);
+    case 'over':
+      return isSelected(channel) && announce(words.announce.over);
+    case 'removed':
+      say(message?.message || words.removedFrom(channel.name), 'bad');
+      return chooseOne();
+    case 'not_authorized':
+      say(words.notAuthorized(channel.name), 'bad');
+      return chooseOne();
   }
-  if (page.connected) link('connecting', words.link.lost);
-  if (performance.now() - lostSince < REASON_AFTER_MS || diagnosing) return;
-  diagnosing = true;
-  const where = await whereIsTheBox();
-  diagnosing = false;
-  if (page.connected || page.link === 'signed-out' || page.link === 'taken') return;
-  const state = { offline: 'off-network', elsewhere: 'off-network', silent: 'unreachable', down: 'box-down', here: 'connecting' }[where];
-  link(state, words.link[where]);
+}
+
+function talkBegan(channel) {
+  const { talker, level } = channel.talk;
+  if (level === 'emergency') {
+    sound.tone('alarm');
+    announce(words.announce.emergency(talker.name, channel.name));
+  } else if (isSelected(channel)) {
+    announce(words.announce.talks(talker.name, channel.name));
+  }
+}
+
+/** One channel is heard and talked on: the one of before, or the first one to talk on. */
+function chooseOne() {
+  if (selected()) return;
+  const channels = [...session.channels.values()];
+  const first = channels.find((each) => each.rights.talk) ?? channels[0];
+  page.selected = (session.channels.get(recall(SELECTED)) ?? first)?.id ?? null;
+  selected()?.seen();
+}
+
+function select(id) {
+  if (id === page.selected || !session.channels.has(id)) return;
+  press.end('switched');
+  selected()?.seen(true);
+  page.selected = id;
+  remember(SELECTED, id);
+  selected().seen();
+  session.tune();
+  headset.show(selected().name, session.box, false);
+  draw();
 }
 
 let toldPresence = 'awake';
@@ -245,7 +240,7 @@ function tellPresence(anew = false) {
   if (anew) toldPresence = 'awake';
   const state = document.visibilityState === 'hidden' || microphone.away ? 'asleep' : 'awake';
   if (state === toldPresence) return;
-  if (signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
+  if (link.signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }
 
 // The device ------------------------------------------------------------------------------------------------------
@@ -253,7 +248,7 @@ function tellPresence(anew = false) {
 function microphoneChanged(state, before) {
   if (state === 'ready' && before === 'lost') say(words.microphone.back);
   if (state === 'ready') talking.microphoneChanged();
-  if (state === 'lost' && page.channel?.mine.state === 'onair') press.end('microphone');
+  if (state === 'lost' && talking.onAir) press.end('microphone');
   tellPresence();
   draw();
 }
@@ -287,7 +282,7 @@ onTap(byId('latch'), () => {
 });
 onTap(byId('channel-list'), (event) => {
   const button = event.target.closest('[data-channel]');
-  if (button) session.select(button.dataset.channel);
+  if (button) select(button.dataset.channel);
 });
 onTap(byId('notice-action'), () => notice().run?.());
 
@@ -303,20 +298,25 @@ for (const type of ['pointerdown', 'pointerup', 'touchend', 'keydown', 'click'])
 
 keepScreenOn();
 watchAttention({
-  hidden: () => tellPresence(),
+  hidden: () => {
+    tellPresence();
+    selected()?.seen(true);
+  },
   shown: (awayMs) => {
     tellPresence();
     microphone.wake();
     sound.wake();
-    signaling.hurry();
-    if (page.connected) session.wake();
-    if (awayMs < AWAY_WORTH_A_WORD_MS || !page.channel) return;
-    if (page.connected) say(words.away(awayMs, page.channel.name));
+    link.signaling.hurry();
+    if (link.connected) session.wake();
+    const channel = selected();
+    if (awayMs < AWAY_WORTH_A_WORD_MS || !channel) return;
+    if (link.connected) say(words.away(awayMs, channel.name, channel.unheard));
     else awayBefore = awayMs;
+    channel.seen();
   },
-  networkBack: () => signaling.hurry(),
+  networkBack: () => link.signaling.hurry(),
 });
-addEventListener('offline', () => signaling.hurry());
+addEventListener('offline', () => link.signaling.hurry());
 
 // Signing in ------------------------------------------------------------------------------------------------------
 
@@ -326,19 +326,20 @@ function keep(credential, mark) {
 }
 
 /** Off the box and off the microphone. */
-function leave() {
+function leave(sentence) {
   byId('about').close();
   press.end('signed out');
-  signaling.stop();
+  link.leave(sentence);
   session.end();
+  page.selected = null;
   microphone.release();
+  draw();
 }
 
 function signedOut(sentence) {
-  leave();
   device = null;
+  leave(sentence);
   forgetInvitation();
-  link('signed-out', sentence);
   askForInvitation(sentence);
 }
 
@@ -350,8 +351,7 @@ function askForInvitation(sentence, mayStay = device !== null) {
 async function enter(secret) {
   if (!secret || await usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
   // It may be for someone else than who is signed in here: nobody goes on unawares as the one before.
-  leave();
-  link('signed-out', words.signIn.signing);
+  leave(words.signIn.signing);
   askForInvitation(words.signIn.signing, false);
   const answer = await redeem(secret);
   if (answer.device) {
@@ -393,16 +393,16 @@ byId('about').addEventListener('close', () => {
 // From outside ----------------------------------------------------------------------------------------------------
 
 Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
-  connected: page.connected,
-  session: page.me?.sessionId ?? null,
-  user: page.me?.userId ?? null,
-  box: page.box,
-  link: page.link,
+  connected: link.connected,
+  session: session.me?.sessionId ?? null,
+  user: session.me?.userId ?? null,
+  box: session.box,
+  link: link.state,
   selected: page.selected,
   microphone: microphone.state,
   soundBlocked: sound.blocked,
   press: press.active,
-  channels: Object.fromEntries([...page.channels.values()].map((channel) => [channel.id, view.outline(channel, page, microphone)])),
+  channels: Object.fromEntries([...session.channels.values()].map((channel) => [channel.id, view.outline(channel, look())])),
 }) });
 
 view.prepare();

@@ -21,6 +21,8 @@ export class Microphone {
   #had = false;
   #wanted = false;
   #known = new Set();
+  /** The device that was chosen, '' for the system's usual one. */
+  #chosen = '';
 
   /** `changed(state, before)`; `replaced(track, label)` when another microphone was taken over. */
   constructor({ changed, replaced }) {
@@ -51,8 +53,17 @@ export class Microphone {
   /** Asks once, however often it is called meanwhile. */
   take() {
     this.#wanted = true;
-    this.#asked ??= this.#ask(WANTED).finally(() => { this.#asked = null; });
+    this.#asked ??= this.#ask(this.#like()).finally(() => { this.#asked = null; });
     return this.#asked;
+  }
+
+  /** From now on this one, wherever it is there; taken at once where there is one already. */
+  async choose(deviceId) {
+    if (deviceId === this.#chosen) return;
+    this.#chosen = deviceId;
+    if (!this.ready) return;
+    await this.#ask(this.#like());
+    if (this.ready) this.replaced(this.track, this.track.label);
   }
 
   /** Closes it, also one that is being asked for. */
@@ -65,6 +76,11 @@ export class Microphone {
   /** The page is looked at again: what the system took away while it was not is taken back. */
   async wake() {
     if (this.state === 'lost' || this.state === 'taken') await this.take();
+  }
+
+  // Not exactly: where the chosen one is unplugged, another one is better than none.
+  #like() {
+    return this.#chosen ? { ...WANTED, deviceId: this.#chosen } : WANTED;
   }
 
   async #ask(wanted) {
@@ -114,7 +130,7 @@ export class Microphone {
     const known = this.#known;
     const now = await inputs();
     this.#known = now;
-    const added = [...now].find((id) => !known.has(id));
+    const added = [...now].find((id) => !known.has(id) && (!this.#chosen || id === this.#chosen));
     const using = this.track?.getSettings().deviceId;
     const gone = !ALIASES.includes(using ?? '') && !now.has(using);
     if (this.state === 'missing' || (gone && !added)) await this.take();

@@ -1,162 +1,134 @@
-// The session with the box: its channels joined, their transports connected, and every message brought to its place.
+// The session with the box: the channels it lets us on, joined and connected, and every message brought to its channel.
+// It knows no page. Which channels sound, and which come first, is the page's to say: one on a phone, fifty on a desk.
 
 import { Channel } from './floor.js';
-import { page } from './page.js';
 import { Transport } from './transport.js';
-import { words } from './words.js';
 
-const SELECTED = 'pttd.selected';
-// The selected channel is connected first; the others do not wait for it longer than this.
+// What is urgent is connected first; the others do not wait for it longer than this.
 const OTHERS_AFTER_MS = 1500;
 
 export class Session {
+  /** Who we are to the others: `{sessionId, userId, name, role}`. */
+  me = null;
+  box = '';
+  version = '';
+  /** By channel id: what we know of it (floor.js), and its peer connection. */
+  channels = new Map();
+  transports = new Map();
   #iceServers = [];
   #mostChannels = Infinity;
   /** The id of the last offer of each channel: only its answer counts. */
   #offers = new Map();
   #others = { allowed: false, timer: 0 };
 
-  constructor({ signaling, talking, sound, headset, draw, say, announce }) {
-    Object.assign(this, { signaling, talking, sound, headset, draw, say, announce });
+  /**
+   * `sound` plays: `play(channelId, stream)`, `mute(channelId, muted)`, `forget(channelId)`.
+   * `hears(channel)`: it should sound here; the others are joined muted.
+   * `urgent(channel)`: connected before the others.
+   * `misses(channel)`: what is said there now is not heard by whoever sits here.
+   * `listed()`: `channels` has changed, nothing is joined yet.
+   * `happened(channel, what, message)`: what Channel.handle says, or 'connected', or why it is gone: 'removed',
+   *   'not_authorized'.
+   * `told(message)`: everything that is not about the floor, the people or the connection of one channel.
+   */
+  constructor({ signaling, sound, draw, hears, urgent = hears, misses = (channel) => channel.muted, listed = () => {}, happened, told }) {
+    Object.assign(this, { signaling, sound, draw, hears, urgent, misses, listed, happened, told });
   }
 
+  get connected() {
+    return this.signaling.connected;
+  }
+
+  /** True where the box took this session up again: its transports go on. */
   welcome(message) {
-    const resumed = message.resumed && page.channels.size > 0;
-    page.me = message.user;
-    page.box = message.box;
-    page.version = message.version;
+    const resumed = message.resumed && this.channels.size > 0;
+    this.me = message.user;
+    this.box = message.box;
+    this.version = message.version;
     this.#iceServers = message.iceServers;
     this.#mostChannels = message.limits.channels;
     if (!resumed) this.#forget();
-    this.talking.linkBack(resumed, message.channels);
-    this.channels(message.channels);
-    if (resumed) for (const transport of page.transports.values()) if (transport.state !== 'connected') transport.connect();
+    return resumed;
   }
 
   /** The channels this session may join, with its rights there. */
-  channels(entries) {
+  list(entries) {
     const now = performance.now();
     const listed = new Set(entries.map((entry) => entry.channelId));
-    for (const channel of page.channels.values()) if (!listed.has(channel.id)) this.#drop(channel);
+    for (const channel of [...this.channels.values()]) if (!listed.has(channel.id)) this.#drop(channel, 'removed');
     for (const entry of entries) {
-      const channel = page.channels.get(entry.channelId);
-      if (channel) channel.me = page.me;
+      const channel = this.channels.get(entry.channelId);
+      if (channel) channel.me = this.me;
       if (channel) channel.update(entry, now);
-      else page.channels.set(entry.channelId, new Channel(entry, page.me, now));
+      else this.channels.set(entry.channelId, new Channel(entry, this.me, now, this.misses));
     }
-    if (!page.channels.has(page.selected)) {
-      const before = remembered();
-      const first = entries.find((entry) => entry.rights.talk) ?? entries[0];
-      this.#becomeSelected(page.channels.has(before) ? before : first?.channelId ?? null);
-    }
-    const selectedFirst = [...page.channels.values()].sort((a, b) => (b.id === page.selected) - (a.id === page.selected));
-    for (const channel of selectedFirst.slice(0, this.#mostChannels)) if (!channel.joined) this.#join(channel);
+    this.listed();
+    this.#others.timer ||= setTimeout(() => this.#connectOthers(), OTHERS_AFTER_MS);
+    const first = [...this.channels.values()].sort((a, b) => this.urgent(b) - this.urgent(a));
+    for (const channel of first.slice(0, this.#mostChannels)) if (!channel.joined) this.#join(channel);
+    this.tune();
   }
 
-  select(id) {
-    if (id === page.selected || !page.channels.has(id)) return;
-    this.talking.press.end('switched');
-    const before = page.channel;
-    this.#becomeSelected(id);
-    remember(id);
-    if (before?.joined) this.#mute(before, true);
-    const channel = page.channel;
-    if (channel.joined) {
-      this.#mute(channel, false);
-      this.#connect(channel);
-    } else {
-      const joined = [...page.channels.values()].filter((each) => each.joined);
-      if (before && joined.length >= this.#mostChannels) this.#leave(before);
-      this.#join(channel);
+  /** What should sound now is joined, connected and unmuted; what should not is muted. */
+  tune() {
+    for (const channel of this.channels.values()) {
+      const hears = this.hears(channel);
+      this.sound.mute(channel.id, !hears);
+      if (!channel.joined && hears && !channel.joining) this.#join(channel);
+      if (!channel.joined) continue;
+      const type = hears ? 'UNMUTE' : 'MUTE';
+      // What the box could not be told is told when it is back.
+      if (channel.muted === hears && this.signaling.send({ type, channelId: channel.id }) !== null) channel.muted = !hears;
+      if (this.#others.allowed || this.urgent(channel)) this.#connect(channel);
     }
-    this.headset.show(channel.name, page.box, false);
-    this.draw();
   }
 
-  /** A message about one channel. */
   receive(message) {
+    if (message.type === 'CHANNELS') return this.list(message.channels);
     if (message.type === 'ERROR') return this.#error(message);
-    const channel = page.channels.get(message.channelId);
-    if (!channel) return;
+    const channel = this.channels.get(message.channelId);
     switch (message.type) {
       case 'WEBRTC_ANSWER':
-        if (message.id === this.#offers.get(channel.id)) page.transports.get(channel.id)?.answer(message.sdp);
+        if (message.id === this.#offers.get(message.channelId)) this.transports.get(message.channelId)?.answer(message.sdp);
         return;
       case 'WEBRTC_CLOSED':
-        return page.transports.get(channel.id)?.lost();
+        return this.transports.get(message.channelId)?.lost();
       case 'REMOVED':
-        this.say(message.message || words.removedFrom(channel.name), 'bad');
-        return this.#drop(channel);
       case 'NOT_AUTHORIZED':
-        this.say(words.notAuthorized(channel.name), 'bad');
-        return this.#drop(channel);
+        return channel && this.#drop(channel, message.type.toLowerCase(), message);
       default:
-        this.#follow(channel, message);
+        return channel ? this.#follow(channel, message) : this.told(message);
     }
   }
 
   /** Nobody is signed in: nothing is connected and nothing of the last one stays. */
   end() {
     this.#forget();
-    for (const id of page.channels.keys()) this.sound.forget(id);
-    page.channels.clear();
-    page.selected = page.me = null;
+    for (const id of this.channels.keys()) this.sound.forget(id);
+    this.channels.clear();
+    this.me = null;
   }
 
-  /** What was broken while nobody looked is connected again. */
-  wake() {
-    for (const transport of page.transports.values()) {
-      if (['failed', 'disconnected'].includes(transport.state)) transport.connect();
+  /** What is not connected is connected again now: nobody waits for a timer that may have slept. */
+  wake(all = false) {
+    for (const transport of this.transports.values()) {
+      if (all ? transport.state !== 'connected' : ['failed', 'disconnected'].includes(transport.state)) transport.connect();
     }
   }
 
   #follow(channel, message) {
-    const selected = channel.id === page.selected;
-    switch (channel.handle(message, performance.now())) {
-      case 'joined':
-        // The selection may have changed while the box could not be told.
-        if (channel.muted === selected) this.#mute(channel, !selected);
-        this.sound.mute(channel.id, channel.muted);
-        if (selected || this.#others.allowed) this.#connect(channel);
-        break;
-      case 'granted':
-        this.talking.granted(channel);
-        break;
-      case 'denied':
-        this.talking.denied();
-        break;
-      case 'warned':
-        this.talking.warned();
-        break;
-      case 'revoked':
-        this.talking.revoked(channel, message.graceMs ?? 0);
-        break;
-      case 'talk':
-        this.#talkBegan(channel, selected);
-        break;
-      case 'over':
-        if (selected) this.announce(words.announce.over);
-        break;
-      case 'queued':
-      case '':
-        break;
-    }
-  }
-
-  #talkBegan(channel, selected) {
-    const { talker, level } = channel.talk;
-    if (level === 'emergency') {
-      this.sound.tone('alarm');
-      this.announce(words.announce.emergency(talker.name, channel.name));
-    } else if (selected) {
-      this.announce(words.announce.talks(talker.name, channel.name));
-    }
+    const what = channel.handle(message, performance.now());
+    if (what === null) return this.told(message, channel);
+    if (what === 'joined') this.tune();
+    if (what) this.happened(channel, what, message);
   }
 
   #join(channel) {
-    const muted = channel.id !== page.selected;
-    channel.muted = muted;
-    this.signaling.send({ type: 'JOIN', channelId: channel.id, muted });
+    const joined = [...this.channels.values()].filter((each) => each.joined);
+    const spare = joined.length >= this.#mostChannels ? joined.find((each) => !this.hears(each)) : null;
+    if (spare) this.#leave(spare);
+    channel.muted = !this.hears(channel);
+    channel.joining = this.signaling.send({ type: 'JOIN', channelId: channel.id, muted: channel.muted }) !== null;
   }
 
   #leave(channel) {
@@ -165,40 +137,25 @@ export class Session {
     this.#close(channel.id);
   }
 
-  #mute(channel, muted) {
-    channel.muted = muted;
-    this.sound.mute(channel.id, muted);
-    this.signaling.send({ type: muted ? 'MUTE' : 'UNMUTE', channelId: channel.id });
-  }
-
-  #becomeSelected(id) {
-    page.selected = id;
-    if (page.channel) page.channel.unheard = 0;
-  }
-
   #connect(channel) {
-    let transport = page.transports.get(channel.id);
-    if (transport) return;
-    transport = new Transport({
+    if (this.transports.has(channel.id)) return;
+    const transport = new Transport({
       iceServers: this.#iceServers,
       offer: (sdp) => this.#offer(channel.id, sdp),
       heard: (stream) => {
         this.sound.play(channel.id, stream);
         this.draw();
       },
-      changed: (state) => this.#transportChanged(channel.id, state),
+      changed: (state) => this.#transportChanged(channel, state),
     });
-    page.transports.set(channel.id, transport);
+    this.transports.set(channel.id, transport);
     transport.connect();
-    if (channel.id === page.selected && !this.#others.allowed) {
-      this.#others.timer = setTimeout(() => this.#connectOthers(), OTHERS_AFTER_MS);
-    }
   }
 
   #connectOthers() {
     clearTimeout(this.#others.timer);
     this.#others.allowed = true;
-    for (const channel of page.channels.values()) if (channel.joined) this.#connect(channel);
+    for (const channel of this.channels.values()) if (channel.joined) this.#connect(channel);
   }
 
   #offer(channelId, sdp) {
@@ -207,58 +164,40 @@ export class Session {
     return id !== null;
   }
 
-  #transportChanged(id, state) {
-    if (id === page.selected && state === 'connected') {
-      this.talking.ask();
-      if (!this.#others.allowed) this.#connectOthers();
+  #transportChanged(channel, state) {
+    if (state === 'connected') {
+      this.happened(channel, 'connected');
+      const waits = (each) => this.urgent(each) && this.transports.get(each.id)?.state !== 'connected';
+      if (!this.#others.allowed && ![...this.channels.values()].some(waits)) this.#connectOthers();
     }
     this.draw();
   }
 
   #error(message) {
     const refused = [...this.#offers].find(([, id]) => id === message.id);
-    if (refused) page.transports.get(refused[0])?.lost();
-    else if (message.code !== 'bad_offer') this.say(message.message, 'bad');
+    if (refused) this.transports.get(refused[0])?.lost();
+    else if (message.code !== 'bad_offer') this.told(message);
   }
 
   // A new session: the box knows nothing of the old one's channels and transports.
   #forget() {
     clearTimeout(this.#others.timer);
-    this.#others.allowed = false;
+    this.#others = { allowed: false, timer: 0 };
     this.#offers.clear();
-    for (const id of [...page.transports.keys()]) this.#close(id);
-    for (const channel of page.channels.values()) channel.leave();
+    for (const id of [...this.transports.keys()]) this.#close(id);
+    for (const channel of this.channels.values()) channel.leave();
   }
 
   #close(id) {
-    page.transports.get(id)?.close();
-    page.transports.delete(id);
+    this.transports.get(id)?.close();
+    this.transports.delete(id);
   }
 
-  #drop(channel) {
-    if (channel.id === page.selected) this.talking.press.end('removed');
+  #drop(channel, why, message) {
+    this.channels.delete(channel.id);
+    this.happened(channel, why, message);
     this.#close(channel.id);
     this.sound.forget(channel.id);
-    page.channels.delete(channel.id);
-    if (channel.id === page.selected) {
-      this.#becomeSelected(page.channels.keys().next().value ?? null);
-      if (page.channel?.joined) this.#mute(page.channel, false);
-    }
-  }
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem(SELECTED);
-  } catch {
-    return null;
-  }
-}
-
-function remember(id) {
-  try {
-    localStorage.setItem(SELECTED, id);
-  } catch {
-    // A browser that keeps nothing starts with the first channel.
+    this.tune();
   }
 }

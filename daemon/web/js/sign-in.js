@@ -22,17 +22,17 @@ export function takeInvitation() {
 }
 
 /** The credential of this device; null where there is none, or the browser keeps nothing. */
-export const storedDevice = () => read(DEVICE);
+export const storedDevice = () => recall(DEVICE);
 
 /** Whose device this was when the box last said. */
-export const storedName = () => read(NAME);
-export const keepName = (name) => write(NAME, name);
+export const storedName = () => recall(NAME);
+export const keepName = (name) => remember(NAME, name);
 
 /** False where the browser keeps nothing. `mark`: of the invitation that admitted it. */
 export function keepDevice(device, mark = null) {
   erase(NEXT);
-  if (mark) write(INVITATION, mark);
-  return write(DEVICE, device);
+  if (mark) remember(INVITATION, mark);
+  return remember(DEVICE, device);
 }
 
 /** The device's credential is not good any more, so the same link may be tried again. */
@@ -47,7 +47,7 @@ export function forgetDevice() {
 }
 
 /** True for the link this device came in by. */
-export const usedHere = async (invitation) => read(DEVICE) !== null && read(INVITATION) === await markOf(invitation);
+export const usedHere = async (invitation) => recall(DEVICE) !== null && recall(INVITATION) === await markOf(invitation);
 
 /** `{device, mark}` or `{refused: sentence}`; `{}` where the box did not answer. */
 export async function redeem(invitation, again = false) {
@@ -77,10 +77,10 @@ export async function redeem(invitation, again = false) {
 // The credential is made here and kept before it is sent: where the box's answer gets lost, the next try shows the same
 // one, and the box knows the device it has admitted already.
 export function credentialFor(mark) {
-  next = read(NEXT) ?? next;
+  next = recall(NEXT) ?? next;
   if (!next.startsWith(`${mark} `)) {
     next = `${mark} ${base64url(crypto.getRandomValues(new Uint8Array(32)))}`;
-    write(NEXT, next);
+    remember(NEXT, next);
   }
   return next.slice(mark.length + 1);
 }
@@ -94,7 +94,7 @@ const base64url = (bytes) =>
   btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 
 // A browser may keep nothing (a private window, a full disk) and throws when it is asked to.
-function read(key) {
+export function recall(key) {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -102,7 +102,7 @@ function read(key) {
   }
 }
 
-function write(key, value) {
+export function remember(key, value) {
   try {
     localStorage.setItem(key, value);
     return true;

@@ -6,8 +6,28 @@ const TONES = {
   deny: { shape: 'square', gain: 0.08, notes: [[220, 0, 130], [175, 170, 200]] },
   warn: { shape: 'sine', gain: 0.25, notes: [[1046, 0, 60], [1046, 120, 60]] },
   alarm: { shape: 'triangle', gain: 0.3, notes: [[988, 0, 160], [740, 170, 160], [988, 340, 160], [740, 510, 160]] },
+  call: { shape: 'sine', gain: 0.12, notes: [[659, 0, 180], [523, 200, 260]] },
 };
 const EDGE_S = 0.004;
+
+/** Plays a tone now, in a running context. */
+export function playTone(context, name, output = context.destination) {
+  const { shape, gain, notes } = TONES[name];
+  for (const [frequency, start, length] of notes) {
+    const from = context.currentTime + start / 1000;
+    const to = from + length / 1000;
+    const volume = new GainNode(context, { gain: 0 });
+    volume.gain.setValueAtTime(0, from);
+    volume.gain.linearRampToValueAtTime(gain, from + EDGE_S);
+    volume.gain.setValueAtTime(gain, to - EDGE_S);
+    volume.gain.linearRampToValueAtTime(0, to);
+    const oscillator = new OscillatorNode(context, { type: shape, frequency });
+    oscillator.connect(volume).connect(output);
+    oscillator.start(from);
+    oscillator.stop(to);
+  }
+}
+
 // A system that pauses what we start again is not asked more often than this.
 const AGAIN_MS = 250;
 
@@ -83,22 +103,7 @@ export class Sound {
   }
 
   tone(name) {
-    const context = this.#context;
-    if (context?.state !== 'running') return;
-    const { shape, gain, notes } = TONES[name];
-    for (const [frequency, start, length] of notes) {
-      const from = context.currentTime + start / 1000;
-      const to = from + length / 1000;
-      const volume = new GainNode(context, { gain: 0 });
-      volume.gain.setValueAtTime(0, from);
-      volume.gain.linearRampToValueAtTime(gain, from + EDGE_S);
-      volume.gain.setValueAtTime(gain, to - EDGE_S);
-      volume.gain.linearRampToValueAtTime(0, to);
-      const oscillator = new OscillatorNode(context, { type: shape, frequency });
-      oscillator.connect(volume).connect(context.destination);
-      oscillator.start(from);
-      oscillator.stop(to);
-    }
+    if (this.#context?.state === 'running') playTone(this.#context, name);
   }
 
   /** Draws the level of a channel's sound, or of a track of our own, until `rest`; a page at rest asks for no frames. */

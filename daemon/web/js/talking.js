@@ -1,8 +1,7 @@
 // From the press to the air and back: asks for the floor, puts the microphone on the channel's transport when it is
-// granted, and takes it off whatever ends it.
+// granted, and takes it off whatever ends it. One press may ask for several channels: each has a floor of its own.
 
 import { vibrate } from './device.js';
-import { page } from './page.js';
 import { Press } from './press.js';
 import { words } from './words.js';
 
@@ -12,129 +11,176 @@ const KEPT_MS = 3000;
 const LINGER_MS = { denied: 1500, revoked: 3000 };
 
 export class Talking {
-  /** The channel of the running press. */
-  #channel = null;
+  /** The channels of the running press. */
+  #channels = [];
   #kept = 0;
 
-  constructor({ signaling, microphone, sound, headset, draw, say, announce }) {
-    Object.assign(this, { signaling, microphone, sound, headset, draw, say, announce });
+  /**
+   * `targets(press)`: the channels this press asks for; `aired(channel, onAir)` is told when one goes on air and off.
+   * `say(sentence)` and `announce(sentence)` as the page does.
+   */
+  constructor({ session, microphone, sound, targets, aired, draw, say, announce }) {
+    Object.assign(this, { session, microphone, sound, targets, aired, draw, say, announce });
     this.press = new Press({ begun: (press) => this.#begun(press), ended: () => this.#ended() });
   }
 
+  get onAir() {
+    return this.#channels.some((channel) => channel.mine.state === 'onair');
+  }
+
   /** Asks for the floor as soon as the microphone and the transport are there; called again when they come. */
-  async ask() {
-    const channel = this.#channel;
-    const mine = channel?.mine;
-    if (mine?.state !== 'pressed' || channel.request !== null) return;
-    if (!this.microphone.ready) {
-      await this.microphone.take();
-      if (channel.mine !== mine) return this.microphone.ready && this.say(words.microphone.readyNow);
-      if (!this.microphone.ready) return this.#refuse('microphone');
+  ask() {
+    return Promise.all(this.#channels.map((channel) => this.#ask(channel)));
+  }
+
+  /** What the session says of a channel; true where it was ours to act on. */
+  happened(channel, what, message) {
+    switch (what) {
+      case 'connected':
+        this.ask();
+        return false;
+      case 'granted':
+        this.#granted(channel);
+        return true;
+      case 'denied':
+        this.#denied();
+        return true;
+      case 'warned':
+        this.sound.tone('warn');
+        vibrate(30, 80, 30);
+        return true;
+      case 'revoked':
+        this.#revoked(channel, message.graceMs ?? 0);
+        return true;
+      case 'removed':
+      case 'not_authorized':
+        this.#forget(channel);
+        return false;
+      default:
+        return false;
     }
-    const transport = page.transports.get(channel.id);
-    // Whoever presses does not wait for the next try.
-    if (transport?.state === 'failed') transport.connect();
-    if (!channel.joined || transport?.state !== 'connected' || channel.request !== null) return;
-    channel.request = this.signaling.send({ type: 'START', channelId: channel.id, level: mine.level });
-    this.draw();
   }
 
-  granted(channel) {
-    this.sound.tone('permit');
-    vibrate(40);
-    this.announce(words.announce.onAir);
-    this.headset.show(channel.name, page.box, true);
-    this.microphoneChanged();
-  }
-
-  denied() {
-    this.sound.tone('deny');
-    vibrate(60, 60, 60);
-    if (this.press.active && !this.press.active.held) this.press.end('denied');
-  }
-
-  warned() {
-    this.sound.tone('warn');
-    vibrate(30, 80, 30);
-  }
-
-  revoked(channel, graceMs) {
-    setTimeout(() => {
-      if (channel.mine.state !== 'onair') page.transports.get(channel.id)?.send(null);
-    }, graceMs);
-    this.headset.show(channel.name, page.box, false);
-    this.announce(words.revoked[channel.mine.reason] ?? words.revoked.other);
-    this.denied();
-  }
-
-  /** There is a microphone again, or another one: while we are on air it goes there. */
+  /** There is a microphone again, or another one: where we are on air it goes there. */
   async microphoneChanged() {
-    const channel = this.#channel;
-    if (channel?.mine.state !== 'onair') return;
+    if (!this.onAir) return;
     if (!this.microphone.ready) await this.microphone.take();
-    if (channel.mine.state !== 'onair') return;
-    if (this.microphone.ready) await page.transports.get(channel.id)?.send(this.microphone.track);
-    else this.press.end('microphone');
+    if (!this.onAir) return;
+    if (!this.microphone.ready) return this.press.end('microphone');
+    const onAir = this.#channels.filter((channel) => channel.mine.state === 'onair');
+    await Promise.all(onAir.map((channel) => this.#transport(channel)?.send(this.microphone.track)));
   }
 
   /** The connection to the box was lost. */
   linkLost() {
-    const channel = this.#channel;
-    if (channel?.waiting) this.#cut(channel);
-    if (channel?.mine.state === 'onair') {
-      clearTimeout(this.#kept);
-      this.#kept = setTimeout(() => this.#cut(channel), KEPT_MS);
-    }
+    for (const channel of this.#channels) if (channel.waiting) this.#cut(channel);
+    clearTimeout(this.#kept);
+    this.#kept = setTimeout(() => {
+      for (const channel of this.#channels) if (channel.mine.state === 'onair') this.#cut(channel);
+    }, KEPT_MS);
   }
 
   /** The box answers again; `entries` tell whether it still gives us the floor. */
   linkBack(resumed, entries) {
     clearTimeout(this.#kept);
-    const channel = this.#channel;
-    if (channel?.mine.state === 'onair') {
+    for (const channel of this.#channels) {
+      if (channel.mine.state !== 'onair') continue;
       const entry = entries.find((entry) => entry.channelId === channel.id);
       if (!resumed || !entry || !channel.heldIn(entry)) this.#cut(channel);
     }
-    for (const each of page.channels.values()) {
-      if (each.owesStop && resumed) this.signaling.send({ type: 'STOP', channelId: each.id });
+    for (const each of this.session.channels.values()) {
+      if (each.owesStop && resumed) this.session.signaling.send({ type: 'STOP', channelId: each.id });
       each.owesStop = false;
     }
   }
 
-  #begun({ level }) {
-    this.#channel = page.channel;
+  async #ask(channel) {
+    const { mine } = channel;
+    if (mine.state !== 'pressed' || channel.request !== null) return;
+    if (!this.microphone.ready) {
+      await this.microphone.take();
+      if (channel.mine !== mine) return this.microphone.ready && this.say(words.microphone.readyNow);
+      if (!this.microphone.ready) return this.#refuse(channel, 'microphone');
+    }
+    const transport = this.#transport(channel);
+    // Whoever presses does not wait for the next try.
+    if (transport?.state === 'failed') transport.connect();
+    if (!channel.joined || transport?.state !== 'connected' || channel.request !== null) return;
+    channel.request = this.session.signaling.send({ type: 'START', channelId: channel.id, level: mine.level });
+    this.draw();
+  }
+
+  #begun(press) {
+    this.#channels = this.targets(press);
     this.sound.unlock();
-    if (!this.#channel) return;
-    this.#channel.press(level);
-    if (!page.connected) return this.#refuse('offline');
-    if (!this.#channel.rights.talk) return this.#refuse('no_right');
+    for (const channel of this.#channels) channel.press(press.level);
+    for (const channel of this.#channels) {
+      const silenced = channel.silencedFor(performance.now()) > 0;
+      if (!this.session.connected) this.#refuse(channel, 'offline');
+      else if (!channel.rights.talk) this.#refuse(channel, 'no_right');
+      else if (silenced) this.#refuse(channel, 'silenced');
+    }
     this.draw();
     this.ask();
   }
 
   #ended() {
-    const channel = this.#channel;
-    this.#channel = null;
-    if (!channel) return;
+    const channels = this.#channels;
+    this.#channels = [];
     clearTimeout(this.#kept);
-    page.transports.get(channel.id)?.send(null);
-    if (channel.request !== null) channel.owesStop = this.signaling.send({ type: 'STOP', channelId: channel.id }) === null;
-    if (channel.mine.state === 'onair') this.headset.show(channel.name, page.box, false);
-    channel.release(performance.now());
-    this.#settleLater(channel);
+    for (const channel of channels) {
+      this.#transport(channel)?.send(null);
+      if (channel.request !== null) channel.owesStop = this.session.signaling.send({ type: 'STOP', channelId: channel.id }) === null;
+      if (channel.mine.state === 'onair') this.aired(channel, false);
+      channel.release(performance.now());
+      this.#settleLater(channel);
+    }
     this.draw();
   }
 
-  #refuse(reason) {
-    this.#channel.deny(reason, performance.now());
-    this.denied();
+  #granted(channel) {
+    this.sound.tone('permit');
+    vibrate(40);
+    this.announce(words.announce.onAir);
+    this.aired(channel, true);
+    this.microphoneChanged();
+  }
+
+  // A press that nothing holds down ends by itself once no channel gives it anything.
+  #denied() {
+    this.sound.tone('deny');
+    vibrate(60, 60, 60);
+    if (this.#channels.some((channel) => channel.waiting || channel.mine.state === 'onair')) return;
+    if (this.press.active && !this.press.active.held) this.press.end('denied');
+  }
+
+  #revoked(channel, graceMs) {
+    setTimeout(() => {
+      if (channel.mine.state !== 'onair') this.#transport(channel)?.send(null);
+    }, graceMs);
+    this.aired(channel, false);
+    this.announce(words.revoked[channel.mine.reason] ?? words.revoked.other);
+    this.#denied();
+  }
+
+  #refuse(channel, reason) {
+    channel.deny(reason, performance.now());
+    this.#denied();
     this.draw();
   }
 
   #cut(channel) {
     channel.revoke('disconnected', performance.now());
-    this.revoked(channel, 0);
+    this.#revoked(channel, 0);
     this.draw();
+  }
+
+  // The channel is not ours any more: nobody waits for an answer from it.
+  #forget(channel) {
+    if (!this.#channels.includes(channel)) return;
+    if (channel.mine.state === 'onair') this.aired(channel, false);
+    this.#channels = this.#channels.filter((each) => each !== channel);
+    if (!this.#channels.length) this.press.end('removed');
   }
 
   #settleLater(channel) {
@@ -145,5 +191,9 @@ export class Talking {
       channel.settle();
       this.draw();
     }, Math.max(0, mine.shown + LINGER_MS[mine.state] - performance.now()));
+  }
+
+  #transport(channel) {
+    return this.session.transports.get(channel.id);
   }
 }

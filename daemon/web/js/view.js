@@ -73,24 +73,24 @@ export const announce = (sentence) => text(at('announce'), sentence);
 /** What the button shows. The first word that is true counts: our own press, then what keeps us from pressing. */
 export function buttonState(channel, page) {
   if (channel && channel.mine.state !== 'idle') return channel.mine.state;
-  if (!page.connected || !channel) return 'offline';
+  if (!page.link.connected || !channel) return 'offline';
   if (!channel.rights.talk || page.microphone.refused) return 'listen';
   return channel.talk ? 'hearing' : 'idle';
 }
 
 /** One channel as `window.pttd` shows it. */
-export function outline(channel, page, microphone) {
+export function outline(channel, page) {
   const own = channel.mine.state === 'onair';
-  const talk = own ? { ...channel.mine, name: page.me.name } : channel.talk && { ...channel.talk, name: channel.talk.talker.name };
+  const talk = own ? { ...channel.mine, name: page.session.me.name } : channel.talk && { ...channel.talk, name: channel.talk.talker.name };
   const selected = channel.id === page.selected;
   return Object.freeze({
     name: channel.name,
     joined: channel.joined,
     muted: channel.muted,
     talk: talk && { transmissionId: talk.transmissionId, name: talk.name, level: talk.level, own },
-    button: selected ? buttonState(channel, { connected: page.connected, microphone }) : channel.mine.state,
-    pc: page.transports.get(channel.id)?.state ?? null,
-    sending: page.transports.get(channel.id)?.sending ?? false,
+    button: selected ? buttonState(channel, page) : channel.mine.state,
+    pc: page.session.transports.get(channel.id)?.state ?? null,
+    sending: page.session.transports.get(channel.id)?.sending ?? false,
     unheard: channel.unheard,
     members: [...channel.members.values()],
   });
@@ -99,7 +99,7 @@ export function outline(channel, page, microphone) {
 export function draw(page) {
   const now = performance.now();
   const { channel } = page;
-  text(at('box-name'), page.box || words.title);
+  text(at('box-name'), page.session.box || words.title);
   drawStatus(page);
   drawChannels(page);
   drawTalker(channel, page, now);
@@ -118,10 +118,10 @@ export function drawClock(page) {
 }
 
 function drawStatus(page) {
-  attribute(at('status'), 'data-state', page.link);
-  const broken = ['off-network', 'unreachable', 'box-down', 'signed-out', 'taken'].includes(page.link);
+  const { link } = page;
+  attribute(at('status'), 'data-state', link.state);
   const marks = {
-    link: [page.link === 'connected' ? 'good' : broken ? 'bad' : 'wait', broken ? 'no-link' : 'link'],
+    link: [link.connected ? 'good' : link.broken ? 'bad' : 'wait', link.broken ? 'no-link' : 'link'],
     sound: [page.sound.state, page.sound.state === 'good' ? 'hearing' : 'no-sound'],
     microphone: [
       page.microphone.ready ? 'good' : page.microphone.refused || page.microphone.state === 'lost' ? 'bad' : 'rest',
@@ -133,14 +133,14 @@ function drawStatus(page) {
     shape(at(`mark-${name}`), picture);
     shape(at(`about-${name}-shape`), picture);
   }
-  const sentences = [page.linkWords, page.sound.words, words.microphone[page.microphone.state]];
+  const sentences = [link.sentence, page.sound.words, words.microphone[page.microphone.state]];
   text(at('status-words'), words.about.open(...sentences));
-  text(at('about-title'), page.box || words.title);
+  text(at('about-title'), page.session.box || words.title);
   text(at('about-link'), sentences[0]);
   text(at('about-sound'), sentences[1]);
   text(at('about-microphone'), sentences[2]);
-  const me = page.me;
-  text(at('about-person'), me ? `${words.about.person(me.name, words.role[me.role])} ${words.about.version(page.version)}` : '');
+  const me = page.session.me;
+  text(at('about-person'), me ? `${words.about.person(me.name, words.role[me.role])} ${words.about.version(page.session.version)}` : '');
 }
 
 function lampState(channel) {
@@ -153,8 +153,8 @@ function lampState(channel) {
 function drawChannels(page) {
   const list = at('channel-list');
   const shown = new Map([...list.children].map((item) => [item.firstElementChild.dataset.channel, item]));
-  for (const [id, item] of shown) if (!page.channels.has(id)) item.remove();
-  for (const channel of page.channels.values()) {
+  for (const [id, item] of shown) if (!page.session.channels.has(id)) item.remove();
+  for (const channel of page.session.channels.values()) {
     let item = shown.get(channel.id);
     if (!item) {
       const parts = ['name', 'activity', 'badge'].map((className) => make('span', { className }));
@@ -185,12 +185,12 @@ function drawTalker(channel, page, now) {
   const card = at('talker');
   const own = channel?.mine.state === 'onair';
   const talk = own ? channel.mine : channel?.talk;
-  const state = !talk ? (page.connected ? 'idle' : 'offline') : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
+  const state = !talk ? (page.link.connected ? 'idle' : 'offline') : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
   attribute(card, 'data-state', state);
   shape(at('talker-shape'), TALKER_SHAPE[state]);
-  const nobody = page.connected && !channel ? words.noChannels : page.connected ? words.nobody : words.link.short[page.link];
+  const nobody = page.link.connected && !channel ? words.noChannels : page.link.connected ? words.nobody : words.link.short[page.link.state];
   text(at('talker-name'), own ? words.you : talk ? talk.talker.name : nobody);
-  const about = talk ? [words.level[talk.level], words.role[(own ? page.me : talk.talker).role]] : [];
+  const about = talk ? [words.level[talk.level], words.role[(own ? page.session.me : talk.talker).role]] : [];
   text(at('talker-role'), about.filter((word, i) => word && about.indexOf(word) === i).join(' · '));
   text(at('talker-time'), talk ? clock(now - talk.since) : '');
 }
@@ -306,7 +306,7 @@ function drawNotice(page) {
 
 function drawTitle(channel, page) {
   const what = channel?.mine.state === 'onair' ? words.announce.onAir : channel?.talk ? words.talks(channel.talk.talker.name) : null;
-  const title = [what, channel?.name, page.box || words.title].filter(Boolean).join(' · ');
+  const title = [what, channel?.name, page.session.box || words.title].filter(Boolean).join(' · ');
   if (document.title !== title) document.title = title;
 }
 

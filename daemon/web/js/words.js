@@ -62,7 +62,8 @@ export const words = {
     here: 'The box answers but does not take calls yet. Trying again …',
     tooManyTries: 'Too many wrong tries came from this network. The box waits a minute. Trying again …',
     taken: 'This device talks from another window now.',
-    takeBack: 'Use this one',
+    kicked: 'Whoever runs the box has ended your connection.',
+    back: { taken: 'Use this one', kicked: 'Come back' },
     short: {
       connecting: 'Connecting …',
       connected: 'Connected',
@@ -71,6 +72,7 @@ export const words = {
       'box-down': 'Box down',
       unreachable: 'Box not reached',
       taken: 'Open elsewhere',
+      kicked: 'Put off the box',
       'signed-out': 'Signed out',
     },
   },
@@ -167,6 +169,8 @@ export const words = {
     disconnected: 'The connection was lost',
     left: 'You left the channel',
     removed: 'You may no longer talk here',
+    ended: 'Dispatch ended your talk',
+    silenced: 'Dispatch ended your talk and keeps you silent for a while',
     other: 'Your talk was ended',
   },
 
@@ -180,7 +184,7 @@ export const words = {
   },
   latch: { on: 'Latch on', off: 'Latch', label: 'Latch: tap to talk, tap again to end' },
 
-  away: (ms, channel) => `Back after ${stretch(ms)}. You are on ${channel} again.`,
+  away: (ms, channel, missed) => `Back after ${stretch(ms)}. ${missed ? `${plural(missed, 'talk', 'talks')} meanwhile on ${channel}.` : `You are on ${channel} again.`}`,
   removedFrom: (channel) => `You were taken off ${channel}.`,
   notAuthorized: (channel) => `${channel} is not open to you.`,
 

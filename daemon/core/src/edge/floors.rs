@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Edge, Output};
+use super::{Edge, Happening, Output, Running};
 use crate::floor::{self, Output as Floor};
 use crate::ids::{ChannelId, ParticipantId, SessionId};
 use crate::media::Command;
@@ -40,7 +40,7 @@ impl Edge {
     pub(super) fn route_again(&mut self, session: SessionId, channel: &ChannelId) {
         let talk = self.channels.get(channel).and_then(|c| c.floor.talk());
         if talk.is_some_and(|talk| talk.who == session.into()) {
-            self.route(channel, Some(session.into()));
+            self.route(channel, Some(session));
         }
     }
 
@@ -132,8 +132,13 @@ impl Edge {
             }
             Floor::Taken {
                 by: ParticipantId::Session(by),
+                level,
                 ..
             } => {
+                let running = self.channels.get_mut(channel).map(|c| &mut c.running);
+                if let Some(Some(running)) = running {
+                    running.level = level;
+                }
                 if let Some(talk) = self.talk(channel, now) {
                     let message = ServerMessage::Start { channel_id, talk };
                     self.broadcast(channel, Some(by), &message);
@@ -157,17 +162,67 @@ impl Edge {
                     *session
                 });
                 self.broadcast(channel, but, &message);
+                self.talk_ended(channel, reason, now);
             }
-            Floor::Route(talker) => self.route(channel, talker),
+            Floor::Route(talk) => {
+                let talker = talk.map(|talk| self.talk_begins(channel, &talk));
+                self.route(channel, talker);
+            }
         }
     }
 
-    fn route(&mut self, channel: &ChannelId, talker: Option<ParticipantId>) {
-        let transport = talker.and_then(|ParticipantId::Session(session)| {
-            self.sessions.get(&session)?.joined.get(channel)?.transport
+    /// The recorder has to know whose packets come before they do.
+    fn talk_begins(&mut self, channel: &ChannelId, talk: &floor::Talk) -> SessionId {
+        let ParticipantId::Session(session) = talk.who;
+        let talker = self.sessions.get(&session).map(|s| s.person(session));
+        let (Some(talker), Some(c)) = (talker, self.channels.get_mut(channel)) else {
+            return session;
+        };
+        c.running = Some(Running {
+            transmission: talk.transmission,
+            talker: talker.clone(),
+            level: talk.level,
+            since: talk.since,
         });
-        if let Some(route) = self.channels.get(channel).map(|c| c.route) {
-            let command = Command::Talker { route, transport };
+        let began = Happening::TalkBegan {
+            transmission: talk.transmission,
+            channel: channel.clone(),
+            route: c.route,
+            talker,
+            level: talk.level,
+            at: talk.since,
+        };
+        self.happened(began);
+        session
+    }
+
+    fn talk_ended(&mut self, channel: &ChannelId, reason: EndReason, now: Instant) {
+        let running = self.channels.get_mut(channel).map(|c| c.running.take());
+        if let Some(Some(talk)) = running {
+            self.happened(Happening::TalkEnded {
+                transmission: talk.transmission,
+                channel: channel.clone(),
+                talker: talk.talker,
+                reason,
+                duration: now.saturating_duration_since(talk.since),
+                at: now,
+            });
+        }
+    }
+
+    fn route(&mut self, channel: &ChannelId, talker: Option<SessionId>) {
+        let transport =
+            talker.and_then(|session| self.sessions.get(&session)?.joined.get(channel)?.transport);
+        if let Some(c) = self.channels.get(channel) {
+            let talk = c
+                .floor
+                .talk()
+                .filter(|talk| Some(talk.who) == talker.map(Into::into));
+            let command = Command::Talker {
+                route: c.route,
+                transport,
+                transmission: talk.map(|talk| talk.transmission),
+            };
             self.outputs.push_back(Output::Media(command));
         }
     }

@@ -1,8 +1,10 @@
 //! What is worth remembering after it has happened: for the recorder, the audit log and the roll call.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, RouteId, SessionId, TransmissionId, UserId};
+use crate::media::Heard;
 use crate::wire::signal::{EndReason, Level, Person};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,7 @@ pub enum Happening {
     SignedIn {
         session: SessionId,
         user: UserId,
+        address: IpAddr,
         resumed: bool,
     },
     SessionEnded {
@@ -90,15 +93,4 @@ pub enum Happening {
         by: Person,
         from: Option<Person>,
     },
-}
-
-/// How a transmission's packets arrived at the box.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    pub packets: u64,
-    pub lost: u64,
-    /// Mean and highest level of the packets with speech in them, dBov (RFC 6464), where the talker's
-    /// browser tells it.
-    pub level: Option<i8>,
-    pub peak: Option<i8>,
 }

@@ -9,11 +9,12 @@
 //! One owner (the reactor) feeds it and carries out what comes out. Nothing here waits for anything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::authority::Roster;
-use crate::floor::{self, Floor};
+use crate::floor::{self, Floor, TransmissionIds};
 use crate::ids::{
     ChannelId, ParticipantId, RouteId, SessionId, TransmissionId, TransportId, UserId,
 };
@@ -28,8 +29,10 @@ mod happening;
 mod requests;
 mod sessions;
 mod transports;
+mod views;
 
-pub use happening::{Happening, Heard};
+pub use happening::Happening;
+pub use views::{ChannelView, SessionView};
 
 #[cfg(test)]
 mod tests;
@@ -52,11 +55,22 @@ pub struct Settings {
     pub dispatch_channels: usize,
 }
 
+/// Where a box takes up its work.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub now: Instant,
+    /// UTC milliseconds since 1970 at `now`.
+    pub utc_ms: u64,
+    /// The first transmission's number, greater than any that was used before.
+    pub transmission: TransmissionId,
+}
+
 pub enum Input {
     /// Someone has proven to be this user.
     SignedIn {
         connection: ConnectionId,
         user: UserId,
+        address: IpAddr,
         /// The HELLO's number.
         request: Option<RequestId>,
         /// What the device gives to take its lost session over.
@@ -82,6 +96,10 @@ pub enum Input {
     },
     Media(media::Event),
     Roster(Arc<Roster>),
+    /// An admin ends a session.
+    Kick {
+        session: SessionId,
+    },
     /// Everyone is told, every floor is freed.
     Shutdown,
 }
@@ -99,12 +117,17 @@ pub enum Output {
     Forget(TransportId),
     /// `Talker` is for all shards, the rest for the transport's own.
     Media(Command),
+    /// For whoever remembers: given before the command that lets packets of a talk flow.
+    Happened(Happening),
 }
 
 struct Session {
     user: UserId,
     name: String,
     role: Role,
+    address: IpAddr,
+    /// UTC milliseconds.
+    since: u64,
     connection: Option<ConnectionId>,
     lost: Option<Instant>,
     resume: String,
@@ -128,6 +151,15 @@ struct Channel {
     floor: Floor,
     route: RouteId,
     members: BTreeSet<SessionId>,
+    running: Option<Running>,
+}
+
+/// A transmission from its grant to its end, as it will be remembered: its talker may be gone by then.
+struct Running {
+    transmission: TransmissionId,
+    talker: Person,
+    level: Level,
+    since: Instant,
 }
 
 /// What the floors have decided since the start.
@@ -140,6 +172,8 @@ pub struct Counters {
 
 pub struct Edge {
     settings: Settings,
+    start: Start,
+    transmissions: TransmissionIds,
     roster: Arc<Roster>,
     sessions: BTreeMap<SessionId, Session>,
     connections: BTreeMap<ConnectionId, SessionId>,
@@ -157,9 +191,12 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub fn new(settings: Settings, roster: Arc<Roster>, now: Instant) -> Self {
+    pub fn new(settings: Settings, roster: Arc<Roster>, start: Start) -> Self {
+        let now = start.now;
         let mut edge = Edge {
             settings,
+            transmissions: TransmissionIds::starting_at(start.transmission),
+            start,
             roster: Arc::default(),
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -183,11 +220,22 @@ impl Edge {
             Input::SignedIn {
                 connection,
                 user,
+                address,
                 request,
                 resume,
                 secret,
                 device,
-            } => self.sign_in(connection, user, request, resume, secret, device, now),
+            } => {
+                let new = sessions::SignedIn {
+                    connection,
+                    user,
+                    address,
+                    resume,
+                    secret,
+                    device,
+                };
+                self.sign_in(new, request, now);
+            }
             Input::Message {
                 connection,
                 request,
@@ -202,6 +250,9 @@ impl Edge {
             Input::Built { transport, built } => self.built(transport, built, now),
             Input::Media(event) => self.media(event, now),
             Input::Roster(roster) => self.replace_roster(roster, now),
+            Input::Kick { session } => {
+                self.dismiss(session, ByeReason::Kicked, EndReason::Removed, now);
+            }
             Input::Shutdown => {
                 let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
                 for session in sessions {
@@ -268,6 +319,14 @@ impl Edge {
             .count()
     }
 
+    fn utc_ms(&self, now: Instant) -> u64 {
+        self.start.utc_ms + now.saturating_duration_since(self.start.now).as_millis() as u64
+    }
+
+    fn happened(&mut self, what: Happening) {
+        self.outputs.push_back(Output::Happened(what));
+    }
+
     /// Everything is looked at again: who is no longer allowed is cut, now.
     fn replace_roster(&mut self, roster: Arc<Roster>, now: Instant) {
         self.roster = roster.clone();
@@ -281,9 +340,10 @@ impl Edge {
             } else {
                 self.next_route += 1;
                 let new = Channel {
-                    floor: Floor::new(channel.floor.clone()),
+                    floor: Floor::new(channel.floor.clone(), self.transmissions.clone()),
                     route: RouteId(self.next_route),
                     members: BTreeSet::new(),
+                    running: None,
                 };
                 self.channels.insert(id.clone(), new);
             }

@@ -1,25 +1,35 @@
 //! A session's life: signed in, joined, lost and taken up again, gone.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Instant;
 
-use super::{ConnectionId, Edge, Session, without_talk};
+use super::{ConnectionId, Edge, Happening, Session, without_talk};
 use crate::floor;
 use crate::ids::{ChannelId, SessionId, UserId};
 use crate::wire::signal::{ByeReason, EndReason, Limits, Presence, RequestId, ServerMessage};
 
+/// Whoever has come in.
+pub(super) struct SignedIn {
+    pub connection: ConnectionId,
+    pub user: UserId,
+    pub address: IpAddr,
+    pub resume: Option<String>,
+    pub secret: String,
+    pub device: Option<String>,
+}
+
 impl Edge {
-    #[allow(clippy::too_many_arguments, reason = "one for each field of the input")]
-    pub(super) fn sign_in(
-        &mut self,
-        connection: ConnectionId,
-        user: UserId,
-        request: Option<RequestId>,
-        resume: Option<String>,
-        secret: String,
-        device: Option<String>,
-        now: Instant,
-    ) {
+    pub(super) fn sign_in(&mut self, new: SignedIn, request: Option<RequestId>, now: Instant) {
+        let SignedIn {
+            connection,
+            user,
+            address,
+            resume,
+            secret,
+            device,
+        } = new;
+        let since = self.utc_ms(now);
         let Some(on_roster) = self.roster.users.get(&user) else {
             // Taken off the roster while signing in.
             self.bye(connection, ByeReason::Removed);
@@ -36,6 +46,8 @@ impl Edge {
                 user: user.clone(),
                 name: on_roster.name.clone(),
                 role: on_roster.role,
+                address,
+                since,
                 connection: None,
                 lost: None,
                 resume: secret,
@@ -47,7 +59,16 @@ impl Edge {
             id
         });
         tracing::info!(%session, %user, resumed = before.is_some(), "signed in");
+        self.happened(Happening::SignedIn {
+            session,
+            user,
+            address,
+            resumed: before.is_some(),
+        });
         self.connections.insert(connection, session);
+        if let Some(s) = self.sessions.get_mut(&session) {
+            s.address = address;
+        }
         self.answering = Some((session, request));
         self.welcome(session, connection, before.is_some(), device, now);
         if before.is_some() {
@@ -157,6 +178,12 @@ impl Edge {
         }
         if let Some(s) = self.sessions.remove(&session) {
             tracing::info!(%session, user = %s.user, ?reason, "session over");
+            let user = s.user;
+            self.happened(Happening::SessionEnded {
+                session,
+                user,
+                reason,
+            });
         }
     }
 

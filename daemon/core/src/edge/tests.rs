@@ -59,6 +59,7 @@ struct Rig {
     /// Who is heard, by route; what the shards were told last.
     heard: BTreeMap<RouteId, TransportId>,
     open: BTreeMap<TransportId, RouteId>,
+    happened: Vec<Happening>,
 }
 
 impl Rig {
@@ -83,7 +84,15 @@ impl Rig {
         };
         let made = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
         Rig {
-            edge: Edge::new(settings, Arc::new(roster()), now),
+            edge: Edge::new(
+                settings,
+                Arc::new(roster()),
+                Start {
+                    now,
+                    utc_ms: 1_800_000_000_000,
+                    transmission: TransmissionId(1),
+                },
+            ),
             now,
             sdp: sdp(now),
             certificate: Arc::new(Certificate {
@@ -95,6 +104,7 @@ impl Rig {
             closed: Vec::new(),
             heard: BTreeMap::new(),
             open: BTreeMap::new(),
+            happened: Vec::new(),
         }
     }
 
@@ -141,13 +151,16 @@ impl Rig {
                 Output::Media(Command::Close(transport)) => {
                     self.open.remove(&transport);
                 }
-                Output::Media(Command::Talker { route, transport }) => {
+                Output::Media(Command::Talker {
+                    route, transport, ..
+                }) => {
                     match transport {
                         Some(transport) => self.heard.insert(route, transport),
                         None => self.heard.remove(&route),
                     };
                 }
-                Output::Media(Command::Pause { .. }) => {}
+                Output::Media(Command::Pause { .. } | Command::Settings { .. }) => {}
+                Output::Happened(what) => self.happened.push(what),
             }
         }
     }
@@ -158,6 +171,7 @@ impl Rig {
         self.give(Input::SignedIn {
             connection,
             user: user.into(),
+            address: "192.0.2.7".parse().expect("an address"),
             request: Some(1),
             resume,
             secret: format!("secret {}", self.next),
@@ -699,6 +713,97 @@ fn shutdown_tells_everyone_and_frees_every_floor() {
         reason: ByeReason::Shutdown,
     };
     assert!(rig.last(anna).message == bye && rig.last(ben).message == bye);
+}
+
+#[test]
+fn what_happens_is_told_to_whoever_remembers_it() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    rig.wait(1_500);
+    rig.start(anna, OPS, Level::Dispatch);
+    rig.give(Input::Closed {
+        connection: anna,
+        clean: true,
+    });
+    let told: Vec<String> = rig
+        .happened
+        .iter()
+        .map(|what| match what {
+            Happening::SignedIn { user, address, .. } => format!("{user} came from {address}"),
+            Happening::SessionEnded { user, reason, .. } => format!("{user} went: {reason:?}"),
+            Happening::TalkBegan {
+                transmission,
+                talker,
+                level,
+                ..
+            } => format!("{} began {transmission}: {level:?}", talker.name),
+            Happening::TalkEnded {
+                transmission,
+                talker,
+                reason,
+                duration,
+                ..
+            } => format!(
+                "{} ended {transmission} after {duration:?}: {reason:?}",
+                talker.name
+            ),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "anna came from 192.0.2.7",
+            "ben came from 192.0.2.7",
+            "Ben began 1: Normal",
+            "Ben ended 1 after 1.5s: Preempted",
+            "Anna began 2: Dispatch",
+            "Anna ended 2 after 0ns: Left",
+            "anna went: Left",
+        ]
+    );
+}
+
+#[test]
+fn transmissions_of_two_channels_have_different_numbers() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", STAGE), rig.on("ben", OPS));
+    rig.start(anna, STAGE, Level::Normal);
+    rig.start(ben, OPS, Level::Normal);
+    let number = |who| match rig.last(who).message {
+        ServerMessage::StartSuccess {
+            transmission_id, ..
+        } => transmission_id,
+        _ => panic!("not granted"),
+    };
+    assert_eq!(
+        (number(anna), number(ben)),
+        (TransmissionId(1), TransmissionId(2))
+    );
+}
+
+#[test]
+fn an_admin_sees_the_sessions_and_ends_one() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    let seen = rig.edge.sessions_now();
+    let seen = &seen[1];
+    assert_eq!((seen.name.as_str(), seen.since), ("Ben", 1_800_000_000));
+    let ops = &seen.channels[0];
+    assert!(ops.connected && ops.talking && !ops.muted);
+    rig.give(Input::Kick {
+        session: seen.session_id,
+    });
+    let bye = ServerMessage::Bye {
+        reason: ByeReason::Kicked,
+    };
+    assert_eq!(rig.last(ben).message, bye);
+    assert_eq!(rig.closed, [ben]);
+    assert_eq!(rig.heard_on(OPS), None);
+    assert!(rig.tells(anna, |m| matches!(m, ServerMessage::MemberLeft { .. })));
+    assert_eq!(rig.edge.sessions_now().len(), 1);
 }
 
 #[derive(Clone, Debug)]

@@ -93,6 +93,7 @@ impl Edge {
             media::Event::Stalled { since, .. } => {
                 self.floor(&channel, floor::Input::MediaStalled { who, since }, now);
             }
+            media::Event::Heard { .. } | media::Event::Echo { .. } => {}
             media::Event::Closed { reason, .. } => {
                 tracing::debug!(%session, %channel, ?reason, "transport closed");
                 joined.transport = None;

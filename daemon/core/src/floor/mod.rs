@@ -15,6 +15,8 @@
 //! asks may.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::authority::{FloorPolicy, FloorSettings};
@@ -109,7 +111,21 @@ pub enum Output {
         reason: EndReason,
     },
     /// From now on this one is heard, and nobody else.
-    Route(Option<ParticipantId>),
+    Route(Option<Talk>),
+}
+
+/// Hands out the numbers of transmissions, the same for all floors.
+#[derive(Clone, Debug)]
+pub struct TransmissionIds(Arc<AtomicU64>);
+
+impl TransmissionIds {
+    pub fn starting_at(first: TransmissionId) -> Self {
+        TransmissionIds(Arc::new(AtomicU64::new(first.0)))
+    }
+
+    fn next(&self) -> TransmissionId {
+        TransmissionId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// A running transmission.
@@ -166,18 +182,18 @@ pub struct Floor {
     queue: Vec<Waiting>,
     /// Who lost the floor while pressing: asking counts again once they have let go.
     must_release: BTreeSet<ParticipantId>,
-    transmissions: u64,
+    transmissions: TransmissionIds,
     outputs: VecDeque<Output>,
 }
 
 impl Floor {
-    pub fn new(settings: FloorSettings) -> Self {
+    pub fn new(settings: FloorSettings, transmissions: TransmissionIds) -> Self {
         Floor {
             settings,
             state: State::Idle,
             queue: Vec::new(),
             must_release: BTreeSet::new(),
-            transmissions: 0,
+            transmissions,
             outputs: VecDeque::new(),
         }
     }
@@ -423,9 +439,8 @@ impl Floor {
     }
 
     fn grant(&mut self, who: ParticipantId, level: Level, now: Instant) {
-        self.transmissions += 1;
-        let transmission = TransmissionId(self.transmissions);
-        self.state = State::Taken(Talk {
+        let transmission = self.transmissions.next();
+        let talk = Talk {
             who,
             level,
             transmission,
@@ -433,9 +448,10 @@ impl Floor {
             media: Media::Awaited,
             socket_lost: None,
             warned: false,
-        });
+        };
+        self.state = State::Taken(talk.clone());
         self.outputs.extend([
-            Output::Route(Some(who)),
+            Output::Route(Some(talk)),
             Output::Granted {
                 to: who,
                 transmission,

@@ -21,7 +21,7 @@ impl Rig {
         )]
         let start = Instant::now();
         Rig {
-            floor: Floor::new(settings),
+            floor: Floor::new(settings, TransmissionIds::starting_at(TransmissionId(1))),
             start,
             now: start,
         }
@@ -485,7 +485,7 @@ proptest! {
                             told = None;
                         }
                     }
-                    Output::Route(who) => heard = who,
+                    Output::Route(talk) => heard = talk.map(|talk| talk.who),
                     Output::Denied { to, .. } | Output::Queued { to, .. } => {
                         prop_assert_ne!(told.map(|t| t.0), Some(to), "denied or queued while holding");
                     }

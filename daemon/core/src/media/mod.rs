@@ -4,16 +4,19 @@
 //! may be heard (`Command`), and tells who connected, fell silent or vanished (`Event`).
 
 mod dtls;
+mod echo;
 mod egress;
 mod rewrite;
 mod route;
 mod sdp;
 mod shard;
 mod transport;
+mod turn;
 
 pub use dtls::Certificate;
-pub use shard::{Command, Counters, Event, FanOut, Shard};
+pub use shard::{Command, Counters, Event, FanOut, Shard, Tap};
 pub use transport::{CloseReason, Offer, OfferError, Transmit, Transport};
+pub use turn::Heard;
 
 #[cfg(test)]
 mod tests;

@@ -2,16 +2,35 @@
 
 use std::time::Instant;
 
+use super::echo::Kept;
 use super::egress::{Egress, Path};
 use super::rewrite::{Place, Rewrite};
-use crate::ids::TransportId;
+use super::turn::Turn;
+use crate::ids::{TransmissionId, TransportId};
 
 #[derive(Default)]
 pub(super) struct Route {
     talker: Option<TransportId>,
+    transmission: Option<TransmissionId>,
     /// Counts changes of the talker, so that each grant begins anew on every listener's stream.
     grant: u64,
     consumers: Vec<Consumer>,
+    /// The recorder gets the talker's packets, too.
+    pub recorded: bool,
+    /// The talker's packets are for nobody but the talker, afterwards.
+    pub echo: bool,
+    /// Of the talker, on the talker's own shard.
+    pub turn: Turn,
+    pub kept: Kept,
+}
+
+/// Who hears a packet.
+#[derive(Clone, Copy)]
+pub(super) enum Ears {
+    /// All but the present talker.
+    Others,
+    /// The one who said it, afterwards; under a number of [`Route::next_grant`].
+    Own { transport: TransportId, grant: u64 },
 }
 
 /// Kept small and apart from the transports: a talk touches every one of them 50 times a second.
@@ -29,13 +48,29 @@ impl Route {
         self.talker
     }
 
-    pub fn set_talker(&mut self, talker: Option<TransportId>) {
-        self.talker = talker;
-        self.grant += 1;
+    pub fn transmission(&self) -> Option<TransmissionId> {
+        self.transmission
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.consumers.is_empty()
+    pub fn set_talker(
+        &mut self,
+        talker: Option<TransportId>,
+        transmission: Option<TransmissionId>,
+    ) {
+        self.talker = talker;
+        self.transmission = transmission;
+        self.next_grant();
+    }
+
+    /// What comes under this number begins anew on each listener's stream.
+    pub fn next_grant(&mut self) -> u64 {
+        self.grant += 1;
+        self.grant
+    }
+
+    /// Nobody is on it, and nothing would be forgotten with it.
+    pub fn is_unused(&self) -> bool {
+        self.consumers.is_empty() && self.talker.is_none() && !self.recorded && !self.echo
     }
 
     pub fn add(&mut self, transport: TransportId, slot: usize, paused: bool, rewrite: Rewrite) {
@@ -75,17 +110,26 @@ impl Route {
         self.consumers.iter_mut().find(|c| c.transport == transport)
     }
 
-    /// The listeners of a packet of the present talker, each with the packet's place on its stream.
+    /// Whose ears a packet is for, each with the packet's place on its stream.
     pub fn listeners(
         &mut self,
+        ears: Ears,
         seq: u64,
         time: u32,
         now: Instant,
     ) -> impl Iterator<Item = (&mut Consumer, Place)> {
-        let (talker, grant) = (self.talker, self.grant);
+        let talker = self.talker;
+        let grant = match ears {
+            Ears::Others => self.grant,
+            Ears::Own { grant, .. } => grant,
+        };
+        let hears = move |transport| match ears {
+            Ears::Others => Some(transport) != talker,
+            Ears::Own { transport: own, .. } => transport == own,
+        };
         self.consumers
             .iter_mut()
-            .filter(move |c| !c.paused && Some(c.transport) != talker)
+            .filter(move |c| !c.paused && hears(c.transport))
             .filter_map(move |c| {
                 let place = c.rewrite.place(grant, seq, time, now)?;
                 Some((c, place))

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Packet;
+use super::echo::Playback;
 use super::rewrite::Rewrite;
-use super::route::Route;
+use super::route::{Ears, Route};
 use super::transport::{CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun};
-use crate::ids::{RouteId, TransportId};
+use super::{Heard, Packet};
+use crate::ids::{RouteId, TransmissionId, TransportId};
 
 /// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
 pub const STALL: Duration = Duration::from_secs(1);
@@ -46,6 +47,15 @@ pub enum Command {
     Talker {
         route: RouteId,
         transport: Option<TransportId>,
+        /// What their packets belong to; the same as before where a talker goes on over another transport.
+        transmission: Option<TransmissionId>,
+    },
+    /// What becomes of a talker's packets on a route, besides being heard. A route that is never told of is
+    /// neither recorded nor an echo; one that is must be told that it is neither, or it is never forgotten.
+    Settings {
+        route: RouteId,
+        recorded: bool,
+        echo: bool,
     },
     Pause {
         transport: TransportId,
@@ -63,6 +73,18 @@ pub enum Event {
         transport: TransportId,
         since: Instant,
     },
+    /// The talker's turn is over. Left out where their transport has gone before.
+    Heard {
+        transport: TransportId,
+        transmission: TransmissionId,
+        heard: Heard,
+    },
+    /// After `Heard`, on an echo route: what was said is about to be played back.
+    Echo {
+        transport: TransportId,
+        heard: Heard,
+        plays: Duration,
+    },
     Closed {
         transport: TransportId,
         reason: CloseReason,
@@ -75,6 +97,8 @@ impl Event {
             Event::Connected(transport)
             | Event::Flows(transport)
             | Event::Stalled { transport, .. }
+            | Event::Heard { transport, .. }
+            | Event::Echo { transport, .. }
             | Event::Closed { transport, .. } => *transport,
         }
     }
@@ -86,6 +110,16 @@ pub struct FanOut {
     pub route: RouteId,
     pub talker: TransportId,
     pub packet: Packet,
+}
+
+/// A talker's packet for the recorder.
+#[derive(Debug, Clone)]
+pub struct Tap {
+    pub route: RouteId,
+    pub transmission: TransmissionId,
+    pub packet: Packet,
+    /// When it came.
+    pub at: Instant,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +194,9 @@ pub struct Shard {
     outlet: Outlet,
     events: VecDeque<Event>,
     fan_out: VecDeque<FanOut>,
+    taps: VecDeque<Tap>,
+    /// One for each talker of an echo route who listens to themselves now.
+    playbacks: Vec<Playback>,
     counters: Counters,
 }
 
@@ -176,9 +213,12 @@ impl Shard {
         self.by_id.len()
     }
 
-    /// Nobody is connecting, and nobody on any of its routes has the floor: what comes can wait a little.
+    /// Nobody is connecting, nobody on any of its routes has the floor, and no echo plays: what comes can wait
+    /// a little.
     pub fn is_at_rest(&self) -> bool {
-        self.connecting.is_empty() && self.routes.values().all(|route| route.talker().is_none())
+        self.connecting.is_empty()
+            && self.playbacks.is_empty()
+            && self.routes.values().all(|route| route.talker().is_none())
     }
 
     pub fn handle_command(&mut self, command: Command, now: Instant) {
@@ -198,14 +238,38 @@ impl Shard {
                     self.remove(at);
                 }
             }
-            Command::Talker { route, transport } => {
-                self.routes.entry(route).or_default().set_talker(transport);
+            Command::Talker {
+                route,
+                transport,
+                transmission,
+            } => {
+                self.end_turn(route, transport, transmission, now);
+                let on_route = self.routes.entry(route).or_default();
+                on_route.set_talker(transport, transmission);
+                if let Some(transport) = transport {
+                    // Who talks anew does not want to hear the last attempt.
+                    self.playbacks.retain(|playback| playback.to != transport);
+                }
                 // Each grant waits for its own first packet.
                 if let Some(&at) = transport.and_then(|t| self.by_id.get(&t)) {
                     self.flowing.remove(&at);
                     if let Some(slot) = &mut self.slots[at] {
                         slot.flows = false;
                     }
+                }
+                self.forget_if_unused(route);
+            }
+            Command::Settings {
+                route,
+                recorded,
+                echo,
+            } => {
+                let on_route = self.routes.entry(route).or_default();
+                on_route.recorded = recorded;
+                on_route.echo = echo;
+                if !echo {
+                    on_route.kept.clear();
+                    self.playbacks.retain(|playback| playback.route != route);
                 }
                 self.forget_if_unused(route);
             }
@@ -264,6 +328,11 @@ impl Shard {
         self.fan_out.pop_front()
     }
 
+    /// A packet for the recorder.
+    pub fn poll_tap(&mut self) -> Option<Tap> {
+        self.taps.pop_front()
+    }
+
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let stall = self
@@ -272,7 +341,8 @@ impl Shard {
             .filter_map(|at| self.slots[*at].as_ref())
             .map(|slot| slot.last_packet + STALL)
             .min();
-        timer.into_iter().chain(stall).min()
+        let echo = self.playbacks.iter().filter_map(Playback::due).min();
+        timer.into_iter().chain(stall).chain(echo).min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -296,6 +366,7 @@ impl Shard {
             self.digest(at, now);
         }
         self.tell_stalls(now);
+        self.play(now);
     }
 
     fn open(&mut self, transport: Transport, route: RouteId, paused: bool, now: Instant) {
@@ -382,13 +453,32 @@ impl Shard {
                     }
                     slot.last_packet = now;
                     let route = slot.route;
-                    if self.routes.get(&route).and_then(Route::talker) != Some(id) {
+                    let on_route = self.routes.get_mut(&route);
+                    let Some(on_route) = on_route.filter(|r| r.talker() == Some(id)) else {
                         self.counters.without_floor += 1;
                         continue;
+                    };
+                    on_route.turn.note(&packet);
+                    if let Some(transmission) =
+                        on_route.transmission().filter(|_| on_route.recorded)
+                    {
+                        self.taps.push_back(Tap {
+                            route,
+                            transmission,
+                            packet: packet.clone(),
+                            at: now,
+                        });
+                    }
+                    let echo = on_route.echo;
+                    if echo {
+                        on_route.kept.keep(&packet, now);
                     }
                     if !std::mem::replace(&mut slot.flows, true) {
                         self.flowing.insert(at);
                         self.events.push_back(Event::Flows(id));
+                    }
+                    if echo {
+                        continue;
                     }
                     self.forward(route, id, &packet, now);
                     self.fan_out.push_back(FanOut {
@@ -406,16 +496,20 @@ impl Shard {
     }
 
     fn forward(&mut self, route: RouteId, talker: TransportId, packet: &Packet, now: Instant) {
+        // A packet may have been under way between shards while the floor changed hands.
+        match self.routes.get(&route).map(Route::talker) {
+            Some(now_talking) if now_talking != Some(talker) => self.counters.without_floor += 1,
+            Some(_) => self.hand_out(route, Ears::Others, packet, now),
+            None => {}
+        }
+    }
+
+    fn hand_out(&mut self, route: RouteId, ears: Ears, packet: &Packet, now: Instant) {
         let Some(on_route) = self.routes.get_mut(&route) else {
             return;
         };
-        // A packet may have been under way between shards while the floor changed hands.
-        if on_route.talker() != Some(talker) {
-            self.counters.without_floor += 1;
-            return;
-        }
         let mut lost = Vec::new();
-        for (listener, place) in on_route.listeners(packet.seq, packet.time, now) {
+        for (listener, place) in on_route.listeners(ears, packet.seq, packet.time, now) {
             self.counters.packets_forwarded += 1;
             if let Some(egress) = &mut listener.egress {
                 self.outlet.transmits.extend(egress.protect(packet, &place));
@@ -437,6 +531,64 @@ impl Shard {
         for (at, reason) in lost {
             self.lost(at, reason);
         }
+    }
+
+    /// Says how the talker was heard, if another transmission begins or none, and plays their echo.
+    fn end_turn(
+        &mut self,
+        route: RouteId,
+        next: Option<TransportId>,
+        next_transmission: Option<TransmissionId>,
+        now: Instant,
+    ) {
+        let Some(on_route) = self.routes.get_mut(&route) else {
+            return;
+        };
+        let (talker, transmission) = (on_route.talker(), on_route.transmission());
+        let goes_on = transmission == next_transmission;
+        if goes_on && talker == next {
+            return;
+        }
+        // Another transport counts from elsewhere.
+        let heard = std::mem::take(&mut on_route.turn).heard();
+        let kept = std::mem::take(&mut on_route.kept);
+        // Their own shard knows.
+        let talker = talker.filter(|talker| self.by_id.contains_key(talker));
+        let (Some(transport), Some(transmission), false) = (talker, transmission, goes_on) else {
+            return;
+        };
+        self.events.push_back(Event::Heard {
+            transport,
+            transmission,
+            heard,
+        });
+        if on_route.echo {
+            let plays = kept.plays();
+            let grant = on_route.next_grant();
+            let playback = Playback::new(transport, route, grant, kept, now);
+            self.playbacks
+                .extend(playback.due().is_some().then_some(playback));
+            self.events.push_back(Event::Echo {
+                transport,
+                heard,
+                plays,
+            });
+        }
+    }
+
+    fn play(&mut self, now: Instant) {
+        let mut playbacks = std::mem::take(&mut self.playbacks);
+        playbacks.retain_mut(|playback| {
+            let ears = Ears::Own {
+                transport: playback.to,
+                grant: playback.grant,
+            };
+            while let Some(packet) = playback.take_due(now) {
+                self.hand_out(playback.route, ears, &packet, now);
+            }
+            playback.due().is_some() && self.by_id.contains_key(&playback.to)
+        });
+        self.playbacks = playbacks;
     }
 
     fn lost(&mut self, at: usize, reason: CloseReason) {
@@ -466,16 +618,13 @@ impl Shard {
         if let Some(route) = self.routes.get_mut(&slot.route) {
             route.remove(id);
         }
+        self.playbacks.retain(|playback| playback.to != id);
         self.forget_if_unused(slot.route);
         self.free.push(at);
     }
 
     fn forget_if_unused(&mut self, route: RouteId) {
-        if self
-            .routes
-            .get(&route)
-            .is_some_and(|r| r.is_empty() && r.talker().is_none())
-        {
+        if self.routes.get(&route).is_some_and(Route::is_unused) {
             self.routes.remove(&route);
         }
     }

@@ -13,7 +13,7 @@ use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc, RtcConfig};
 
 use super::rewrite::{Place, Rewrite};
 use super::*;
-use crate::ids::{RouteId, TransportId};
+use crate::ids::{RouteId, TransmissionId, TransportId};
 
 const BOX: &str = "127.0.0.1:40000";
 const ROUTE: RouteId = RouteId(1);
@@ -52,6 +52,7 @@ struct Net {
     certificate: Arc<Certificate>,
     /// What someone on the LAN sends in a peer's name after each of its datagrams.
     spoofed: Vec<Vec<u8>>,
+    transmission: u64,
 }
 
 impl Net {
@@ -63,6 +64,7 @@ impl Net {
             now: start(),
             certificate: certificate(),
             spoofed: Vec::new(),
+            transmission: 0,
         }
     }
 
@@ -123,9 +125,20 @@ impl Net {
     }
 
     fn talker(&mut self, talker: Option<u32>) {
+        self.transmission += u64::from(talker.is_some());
         let command = Command::Talker {
             route: ROUTE,
             transport: talker.map(TransportId),
+            transmission: talker.map(|_| TransmissionId(self.transmission)),
+        };
+        self.shard.handle_command(command, self.now);
+    }
+
+    fn settings(&mut self, recorded: bool, echo: bool) {
+        let command = Command::Settings {
+            route: ROUTE,
+            recorded,
+            echo,
         };
         self.shard.handle_command(command, self.now);
     }
@@ -145,7 +158,13 @@ impl Net {
         let mut api = peer.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None).expect("a stream");
         let payload = vec![n as u8; length];
-        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), seq as u32 * 960, now, payload);
+        let levels = str0m::rtp::ExtensionValues {
+            audio_level: Some(-30),
+            voice_activity: Some(true),
+            ..Default::default()
+        };
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), seq as u32 * 960, now, payload)
+            .ext_vals(levels);
         stream.write_rtp(write);
         let _ = peer.rtc.handle_input(Input::Timeout(now));
         self.exchange();
@@ -424,7 +443,7 @@ fn flow_and_stall_of_the_talker_are_told_once_each() {
     net.talker(Some(1));
     net.says(1);
     assert_eq!(
-        net.events,
+        net.events[1..],
         [Event::Flows(TransportId(1))],
         "each grant waits for its own packet"
     );
@@ -685,4 +704,152 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn how_a_talker_was_heard_is_told_when_the_turn_ends() {
+    let mut net = Net::with_peers(2);
+    net.talker(Some(1));
+    net.says(1);
+    net.peer(1).seq += 3;
+    net.says(1);
+    net.events.clear();
+    net.talker(Some(2));
+    net.exchange();
+    let heard = Heard {
+        packets: 2,
+        lost: 3,
+        level: Some(-30),
+        peak: Some(-30),
+    };
+    let told = Event::Heard {
+        transport: TransportId(1),
+        transmission: TransmissionId(1),
+        heard,
+    };
+    assert_eq!(net.events, [told]);
+    net.events.clear();
+    net.shard
+        .handle_command(Command::Close(TransportId(2)), net.now);
+    net.talker(None);
+    net.exchange();
+    assert_eq!(net.events, [], "nobody knows any more");
+}
+
+#[test]
+fn the_recorder_gets_what_the_talker_of_a_recorded_route_says() {
+    let mut net = Net::with_peers(2);
+    net.talker(Some(1));
+    net.says(1);
+    assert!(net.shard.poll_tap().is_none(), "not recorded yet");
+    net.settings(true, false);
+    net.says(1);
+    net.says(2);
+    let tap = net.shard.poll_tap().expect("a packet");
+    assert_eq!((tap.route, tap.transmission), (ROUTE, TransmissionId(1)));
+    assert_eq!(tap.packet.payload[0], 1);
+    assert!(net.shard.poll_tap().is_none(), "without the floor");
+    assert_eq!(net.peer(2).heard_from(), [1, 1], "listeners hear as before");
+    net.settings(false, false);
+    net.says(1);
+    assert!(net.shard.poll_tap().is_none(), "not recorded any more");
+}
+
+#[test]
+fn on_an_echo_route_a_talker_hears_themselves_afterwards_at_the_same_pace() {
+    let mut net = Net::with_peers(2);
+    net.settings(false, true);
+    net.talker(Some(1));
+    (0..10).for_each(|_| net.says(1));
+    net.run(Duration::from_millis(400));
+    net.says(1);
+    assert!(net.peer(2).heard.is_empty() && net.peer(1).heard.is_empty());
+    net.events.clear();
+    net.talker(None);
+    net.exchange();
+    let plays = match net.events[..] {
+        [Event::Heard { .. }, Event::Echo { heard, plays, .. }] => {
+            assert_eq!(heard.packets, 11);
+            plays
+        }
+        _ => panic!("{:?}", net.events),
+    };
+    assert_eq!(plays, Duration::from_millis(620));
+    assert!(!net.shard.is_at_rest());
+    net.run(Duration::from_millis(350));
+    assert!(net.peer(1).heard.len() < 6, "not all at once");
+    net.run(plays);
+    assert_eq!(net.peer(1).heard_from(), [1; 11]);
+    let times: Vec<u32> = net
+        .peer(1)
+        .heard
+        .iter()
+        .map(|p| p.header.timestamp)
+        .collect();
+    assert_eq!(times[9] - times[0], 9 * 960);
+    assert!(net.peer(2).heard.is_empty(), "nobody else");
+    assert!(net.shard.is_at_rest());
+    net.talker(Some(2));
+    net.says(2);
+    assert!(net.peer(1).heard_from().len() == 11 && net.peer(2).heard.is_empty());
+}
+
+#[test]
+fn an_echo_plays_on_beside_the_next_talker_but_not_through_a_new_try_a_mute_or_a_goodbye() {
+    let still_hears = |change: fn(&mut Net)| {
+        let mut net = Net::with_peers(2);
+        net.settings(false, true);
+        net.talker(Some(1));
+        (0..10).for_each(|_| net.says(1));
+        net.talker(None);
+        net.run(Duration::from_millis(400));
+        let before = net.peer(1).heard.len();
+        assert!((1..10).contains(&before));
+        change(&mut net);
+        net.run(Duration::from_secs(1));
+        net.talker(None);
+        assert!(net.shard.is_at_rest());
+        net.peer(1).heard.len() > before
+    };
+    assert!(still_hears(|net| net.talker(Some(2))));
+    assert!(!still_hears(|net| net.talker(Some(1))));
+    assert!(!still_hears(|net| net.settings(false, false)));
+    assert!(!still_hears(|net| {
+        let (transport, paused) = (TransportId(1), true);
+        let pause = Command::Pause { transport, paused };
+        net.shard.handle_command(pause, net.now);
+    }));
+    assert!(!still_hears(|net| {
+        net.shard
+            .handle_command(Command::Close(TransportId(1)), net.now);
+    }));
+}
+
+#[test]
+fn an_echo_keeps_ten_seconds_and_no_more() {
+    let mut net = Net::with_peers(1);
+    net.settings(false, true);
+    net.talker(Some(1));
+    (0..550).for_each(|_| net.says(1));
+    net.events.clear();
+    net.talker(None);
+    net.exchange();
+    let plays = net.events.iter().find_map(|event| match event {
+        Event::Echo { plays, .. } => Some(*plays),
+        _ => None,
+    });
+    assert_eq!(plays, Some(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_routes_settings_outlive_its_listeners() {
+    let mut net = Net::with_peers(1);
+    net.settings(true, false);
+    net.shard
+        .handle_command(Command::Close(TransportId(1)), net.now);
+    net.join(2, false);
+    net.run(Duration::from_secs(2));
+    net.talker(Some(2));
+    net.says(2);
+    assert!(net.shard.poll_tap().is_some());
 }

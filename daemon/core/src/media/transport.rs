@@ -274,6 +274,8 @@ impl Transport {
         }
         let values = ExtensionValues {
             audio_level: packet.level,
+            // str0m writes the level with it or not at all.
+            voice_activity: Some(false),
             ..Default::default()
         };
         let write = RtpWrite::new(

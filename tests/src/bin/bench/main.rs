@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use pttd_tests::load::{Load, Session};
-use pttd_tests::site::{Site, site};
+use pttd_tests::site::{Site, halls, roster, site};
 use serde_json::json;
 
 use machine::{Cores, cores, cpu, memory, pin, raise_limits};
@@ -57,16 +57,7 @@ async fn figures(chosen: &[&str]) -> Result<()> {
 
 /// A box on its core. What this thread starts afterwards runs on the other one.
 async fn boxed(cores: Cores, channels: usize) -> Result<(Site, String)> {
-    let names: Vec<String> = (0..channels).map(|n| format!("hall{n}")).collect();
-    let mut roster = String::new();
-    for name in &names {
-        roster.push_str(&format!(
-            "[[channel]]\nid = \"{name}\"\ntalk_limit = \"600s\"\n"
-        ));
-    }
-    roster.push_str(&format!(
-        "[[user]]\nid = \"crowd\"\nrole = \"dispatch\"\nchannels = {names:?}\n"
-    ));
+    let roster = roster(&halls(channels), &[("crowd", "dispatch")]);
     pin(cores.server)?;
     let site = site().roster(&roster).log_level("warn").start().await;
     pin(cores.client)?;
@@ -92,7 +83,7 @@ async fn joins(table: &mut Table, cores: Cores) -> Result<()> {
     for _ in 0..SESSIONS {
         sessions.push(Session::sign_in(&site, &device).await?);
     }
-    let halls: Vec<String> = (0..CHANNELS).map(|n| format!("hall{n}")).collect();
+    let halls = halls(CHANNELS);
     let memory_before = memory(site.pid())?;
     let (mut alone, mut among) = (Duration::ZERO, Vec::new());
     for (n, session) in sessions.iter_mut().enumerate() {

@@ -1,0 +1,67 @@
+// Devices that were let in, and invitations that still let one in.
+
+import { get, path, remove } from './api.js';
+import { ask } from './ask.js';
+import { button, h } from './build.js';
+import { Table } from './table.js';
+import { words } from './words.js';
+
+const moment = (key, label, none) => ({
+  key, label, value: (row) => row[key] ?? null, find: () => '', downFirst: true, cell: (row) => (row[key] ? words.moment(row[key] * 1000) : none),
+});
+
+export function devices(desk) {
+  const say = words.devices;
+  const table = new Table({
+    name: 'devices', caption: words.tabs.devices, id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false },
+    columns: [
+      { key: 'name', label: say.name, opens: true, value: (row) => row.name ?? row.userId, cell: (row) => h('b', {}, row.name ?? row.userId) },
+      { key: 'id', label: say.id, value: (row) => row.id, cell: (row) => h('code', {}, row.id) },
+      moment('since', say.since, ''),
+      moment('lastSeen', say.lastSeen, say.never),
+      { key: 'online', label: say.now, brief: true, value: (row) => (row.online ? 1 : 0), find: () => '', downFirst: true, cell: (row) => h('span', { class: 'state', 'data-state': row.online ? 'awake' : 'off' }, row.online ? say.online : say.offline) },
+      {
+        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
+        cell: (row) => button(say.lockOut, () => ask({
+          title: say.lockTitle(row.name ?? row.userId), sentence: say.lockSentence(row.name ?? row.userId), go: say.lockGo,
+          run: () => desk.act(() => remove(path`/devices/${row.id}`)),
+        }), { 'data-action': 'lock-out', 'aria-label': say.lockOf(row.name ?? row.userId), class: 'small danger' }),
+      },
+    ],
+  });
+  const { bar, count } = desk.bar({ table, counted: say.count });
+  return {
+    element: h('div', { class: 'section' }, bar, table.element),
+    async load() {
+      table.show((await get('/devices')).devices);
+      count();
+    },
+  };
+}
+
+export function invitations(desk) {
+  const say = words.invitations;
+  const table = new Table({
+    name: 'invitations', caption: words.tabs.invitations, id: (row) => row.id, empty: say.none, sort: { key: 'ends', down: false },
+    columns: [
+      { key: 'name', label: say.name, opens: true, value: (row) => row.name ?? row.userId, cell: (row) => h('b', {}, row.name ?? row.userId) },
+      moment('ends', say.ends, ''),
+      { key: 'left', label: say.devices, brief: true, kind: 'number', value: (row) => row.devices, find: () => '', cell: (row) => say.used(row.used, row.devices) },
+      {
+        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
+        cell: (row) => button(say.withdraw, () => ask({
+          title: say.withdrawTitle(row.name ?? row.userId), sentence: say.withdrawSentence, go: say.withdrawGo,
+          run: () => desk.act(() => remove(path`/invitations/${row.id}`)),
+        }), { 'data-action': 'withdraw', 'aria-label': say.withdrawOf(row.name ?? row.userId), class: 'small danger' }),
+      },
+    ],
+  });
+  const { bar, count } = desk.bar({ table, counted: say.count });
+  return {
+    element: h('div', { class: 'section' }, bar, table.element),
+    async load() {
+      table.show((await get('/invitations')).invitations);
+      count();
+    },
+  };
+}

@@ -1,0 +1,144 @@
+// People: who may be on this box, what they may do, and their way in.
+
+import { get, patch, path, post, put, remove } from './api.js';
+import { ask, form } from './ask.js';
+import { button, choice, h, labelled, shape } from './build.js';
+import { showCard } from './card.js';
+import { choiceField, momentField, rightField, textField, tickField } from './fields.js';
+import { Table } from './table.js';
+import { momentOf } from './times.js';
+import { words } from './words.js';
+
+const say = words.people;
+const DEVICE_CHOICES = [1, 2, 3, 5, 10];
+
+export const setRight = (channel, user, right) => right === 'none'
+  ? remove(path`/channels/${channel}/members/${user}`)
+  : put(path`/channels/${channel}/members/${user}`, { right });
+
+/** How long an invitation stays good, and for how many devices. */
+const wayIn = () => [
+  labelled(words.invite.hours, choice(words.invite.spans, '24', { name: 'hours' })),
+  labelled(words.invite.devices, choice(DEVICE_CHOICES.map((n) => [String(n), words.invite.forDevices(n)]), '1', { name: 'devices' })),
+];
+
+export function people(desk) {
+  let channels = [];
+  const save = (row, field, body) => desk.change(table, row.id, field, () => patch(path`/users/${row.id}`, body));
+
+  const fixed = [
+    {
+      key: 'name', label: say.name, opens: true, value: (row) => row.name, find: (row) => `${row.name} ${row.id}`,
+      cell: (row) => textField({
+        field: 'name', label: say.nameOf(row.name), value: row.name, maxlength: 64, save: (name) => save(row, 'name', { name }),
+      }),
+    },
+    {
+      key: 'role', label: say.role, brief: true, value: (row) => words.role[row.role],
+      cell: (row) => choiceField({
+        field: 'role', label: say.roleOf(row.name), value: row.role, options: Object.entries(words.role),
+        save: (role) => save(row, 'role', { role }),
+      }),
+    },
+    {
+      key: 'emergency', label: say.emergency, kind: 'middle', value: (row) => (row.emergency ? 1 : 0), find: () => '', downFirst: true,
+      cell: (row) => tickField({
+        field: 'emergency', label: say.emergencyOf(row.name), value: row.emergency, save: (emergency) => save(row, 'emergency', { emergency }),
+      }),
+    },
+    {
+      key: 'ends', label: say.ends, kind: 'ends', value: (row) => row.ends ?? null, find: () => '',
+      cell: (row) => momentField({
+        field: 'ends', label: say.endsOf(row.name), value: row.ends ?? null, none: say.noEnd, save: (ends) => save(row, 'ends', { ends }),
+      }),
+    },
+  ];
+  const ranks = { talk: 2, listen: 1 };
+  const rights = () => channels.map((channel) => ({
+    key: `right:${channel.id}`, label: channel.name, kind: 'upright', downFirst: true, find: () => '',
+    value: (row) => ranks[row.channels[channel.id]] ?? 0,
+    cell: (row) => rightField({
+      field: `right:${channel.id}`, label: say.rightOf(row.name, channel.name), value: row.channels[channel.id] ?? 'none',
+      save: (right) => desk.change(table, row.id, `right:${channel.id}`, () => setRight(channel.id, row.id, right)),
+    }),
+  }));
+  const keys = {
+    key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
+    cell: (row) => [
+      button(say.invite, () => invite(row), { 'data-action': 'invite', 'aria-label': say.inviteOf(row.name), class: 'small' }),
+      button(words.remove, () => takeOff(row), { 'data-action': 'remove', 'aria-label': say.removeOf(row.name), class: 'small danger' }),
+    ],
+  };
+  const columns = () => [...fixed, ...rights(), keys];
+  const table = new Table({ name: 'people', caption: words.tabs.people, columns: columns(), id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false } });
+
+  function takeOff(row) {
+    ask({
+      title: say.removeTitle(row.name), sentence: say.removeSentence(row.name), go: say.removeGo(row.name),
+      run: () => desk.act(() => remove(path`/users/${row.id}`)),
+    });
+  }
+
+  function invite(row) {
+    form({
+      name: 'invite', title: say.inviteTitle(row.name), go: words.invite.go, fields: wayIn(),
+      run: async ({ elements }) => {
+        const asked = { userId: row.id, hours: Number(elements.hours.value), devices: Number(elements.devices.value) };
+        showCard(await desk.act(() => post('/invitations', asked)), desk.box);
+      },
+    });
+  }
+
+  function add() {
+    const rightsOf = new Map();
+    const field = (channel) => {
+      const select = choice(Object.entries(words.rights), 'none', { 'data-channel': channel.id, 'aria-label': say.rightOf(say.someone, channel.name) });
+      rightsOf.set(channel.id, select);
+      return h('label', { class: 'line' }, h('span', {}, channel.name), select);
+    };
+    const everywhere = choice([['', say.choose], ...Object.entries(words.rights)], '', { 'aria-label': say.everywhere });
+    everywhere.addEventListener('change', () => {
+      if (everywhere.value) for (const select of rightsOf.values()) select.value = everywhere.value;
+      everywhere.value = '';
+    });
+    form({
+      name: 'add-person', title: say.addTitle, go: say.addGo,
+      fields: [
+        labelled(say.name, h('input', { name: 'name', required: true, maxlength: 64, autocomplete: 'off', 'data-name': say.name })),
+        h('div', { class: 'pair' },
+          labelled(say.role, choice(Object.entries(words.role), 'user', { name: 'role' })),
+          labelled(say.ends, h('input', { type: 'datetime-local', name: 'ends' }), say.endsHint)),
+        h('label', { class: 'ticked' }, h('input', { type: 'checkbox', name: 'emergency' }), h('span', {}, say.mayRaise)),
+        h('fieldset', { class: 'lines' }, h('legend', {}, words.tabs.channels),
+          h('label', { class: 'line all' }, h('span', {}, say.everywhere), everywhere), channels.map(field)),
+        h('div', { class: 'pair' }, wayIn()),
+      ],
+      run: async ({ elements }) => {
+        const given = [...rightsOf].map(([id, select]) => [id, select.value]).filter(([, right]) => right !== 'none');
+        const person = {
+          name: elements.name.value.trim(), role: elements.role.value, emergency: elements.emergency.checked,
+          ends: momentOf(elements.ends.value) ?? undefined, channels: Object.fromEntries(given),
+        };
+        const way = { hours: Number(elements.hours.value), devices: Number(elements.devices.value) };
+        const card = await desk.act(async () => {
+          const made = await post('/users', person);
+          return post('/invitations', { userId: made.id, ...way });
+        });
+        showCard(card, desk.box);
+      },
+    });
+  }
+
+  const { bar, count } = desk.bar({ table, add: button([shape('add'), say.add], add, { class: 'primary', 'data-action': 'add' }), counted: say.count });
+  return {
+    element: h('div', { class: 'section' }, bar, h('p', { class: 'key' }, say.key.map(([sign, word]) =>
+      h('span', {}, h('span', { class: 'right', 'data-right': sign[0] }, shape(sign[1])), word))), table.element),
+    async load() {
+      const [users, now] = await Promise.all([get('/users'), get('/channels')]);
+      channels = now.channels;
+      table.lay(columns());
+      table.show(users.users);
+      count();
+    },
+  };
+}
