@@ -107,7 +107,7 @@ impl SignIn {
     pub fn with_device(&self, credential: &str) -> Result<Admitted, Refused> {
         let device = self.store.device(credential).map_err(Refused::Store)?;
         let roster = self.store.roster();
-        let user = authority::readmit(device.as_ref(), &roster)?;
+        let user = authority::readmit(device.as_ref(), &roster, utc::now())?;
         Ok(Admitted {
             user,
             device: credential.to_string(),
@@ -131,7 +131,7 @@ impl SignIn {
                 revoked: false,
                 from_token: true,
             });
-            let user = authority::readmit(Some(&device), &roster)?;
+            let user = authority::readmit(Some(&device), &roster, utc::now())?;
             if known.is_none() {
                 self.store
                     .put_token_device(&credential, &device)
@@ -163,6 +163,19 @@ impl SignIn {
         match outcome {
             Err(Refused::SignIn(_)) => self.counted(from, || outcome),
             outcome => outcome,
+        }
+    }
+
+    /// Counts a wrong secret of another door, and refuses who had too many. Right ones go by, so that one
+    /// who guesses keeps no crowd behind the same address out.
+    pub fn wrong_secret(&self, from: IpAddr) -> Result<(), Refused> {
+        let now = Instant::now();
+        match self.tries.may_try(from, now) {
+            true => {
+                self.tries.failed(from, now);
+                Ok(())
+            }
+            false => Err(Refused::TooManyTries),
         }
     }
 
