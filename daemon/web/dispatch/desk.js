@@ -3,8 +3,9 @@
 
 // A new position with more channels than this begins with all of them muted.
 const HEARS_ALL_UP_TO = 10;
-const MISSED_KEPT = 20;
-const NOTES_KEPT = 4000;
+// The box keeps 32 KiB of it.
+const MISSED_KEPT = 10;
+const NOTES_KEPT = 2000;
 // Gate 2 comes before Gate 10.
 const inWords = new Intl.Collator(undefined, { numeric: true });
 const EVERYWHERE = Object.freeze({ mode: 'one', selected: null, rest: null });

@@ -147,8 +147,7 @@ function drawTop() {
   text(byId('link-words'), link.connected ? session.me?.name ?? '' : words.link.short[link.state] ?? link.state);
   byId('link').title = link.sentence;
   const missed = talks.missedInAll;
-  text(byId('missed-count'), missed ? String(missed) : '');
-  attribute(byId('open-recordings'), 'aria-label', words.top.recordings(missed));
+  text(byId('missed-count'), missed ? words.tile.missed(missed) : '');
   text(byId('call-count'), calls.open ? String(calls.open) : '');
   attribute(byId('open-side'), 'aria-label', words.top.side(calls.open));
   attribute(byId('app'), 'data-link', link.connected ? 'good' : 'bad');

@@ -30,7 +30,6 @@ export const words = {
     hearAll: 'Hear all',
     muteAll: 'Mute all',
     muteRest: 'Mute the rest',
-    recordings: (missed) => (missed ? `Recordings ${missed} missed` : 'Recordings'),
     settings: 'Settings',
     side: (n) => (n ? `Calls, ${n} open` : 'Calls'),
     position: (name) => `Position: ${name}`,
