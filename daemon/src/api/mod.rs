@@ -10,9 +10,14 @@
 //! code.
 
 mod caller;
+mod channels;
+mod devices;
+mod invitations;
 mod me;
+mod members;
 mod problem;
 mod sign_in;
+mod users;
 
 use std::sync::Arc;
 
@@ -30,7 +35,7 @@ use crate::sign_in::SignIn;
 use crate::store::Store;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, SignedIn, Stranger};
-pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads};
+pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
 const MAX_BODY: usize = 1 << 20;
@@ -83,6 +88,17 @@ pub fn router(api: Arc<Api>) -> Router {
     let routes = OpenApiRouter::new()
         .merge(strangers)
         .routes(routes!(me::me))
+        .routes(routes!(channels::list, channels::add))
+        .routes(routes!(channels::set, channels::remove))
+        .routes(routes!(members::list))
+        .routes(routes!(members::set, members::remove))
+        .routes(routes!(members::set_all))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::set, users::remove))
+        .routes(routes!(invitations::list, invitations::add))
+        .routes(routes!(invitations::remove))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::remove))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())

@@ -188,7 +188,8 @@ impl Poster {
 pub fn join(poster: Option<&Poster>, asking: Asking, roster: &Roster) -> Result<Joined, JoinError> {
     let poster = poster.ok_or(JoinError::UnknownPoster)?;
     if let Some(known) = asking.known {
-        let readmitted = readmit(Some(known), roster).map_err(|_out| JoinError::DeviceTaken);
+        let readmitted =
+            readmit(Some(known), roster, asking.utc).map_err(|_out| JoinError::DeviceTaken);
         return readmitted.map(|_user| Joined::Already(known.clone()));
     }
     if poster.revoked {

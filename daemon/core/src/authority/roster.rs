@@ -4,6 +4,8 @@
 //! at join, at START and whenever it is replaced; nothing else is ever asked.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -109,9 +111,66 @@ impl Default for FloorSettings {
     }
 }
 
-/// Most channels of one roster, members of one channel, channels of one person.
-pub const MAX_CHANNELS: usize = 50;
-pub const MAX_MEMBERS: usize = 1000;
+/// How large a roster may grow. One that is larger already, from before a limit was lowered, may stay so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub channels: usize,
+    pub channel_members: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            channels: 50,
+            channel_members: 1000,
+        }
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Record::Off => f.write_str("off"),
+            Record::Minutes(n) => write!(f, "{n}m"),
+            Record::Days(n) => write!(f, "{n}d"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} must be \"off\", \"1m\" to \"1440m\" or \"1d\" to \"365d\"")]
+pub struct BadRecord(String);
+
+/// As a person writes it: `off`, `30m`, `7d`.
+impl FromStr for Record {
+    type Err = BadRecord;
+
+    fn from_str(text: &str) -> Result<Self, BadRecord> {
+        let number = |unit| {
+            let digits: &str = text.strip_suffix(unit)?;
+            let plain = digits.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let read = match (text, number('m'), number('d')) {
+            ("off", _, _) => Some(Record::Off),
+            (_, Some(minutes), _) => Some(Record::Minutes(minutes)),
+            (_, _, Some(days)) => Some(Record::Days(days)),
+            _ => None,
+        };
+        read.filter(|record| record.is_possible())
+            .ok_or_else(|| BadRecord(text.chars().take(64).collect()))
+    }
+}
+
+impl Record {
+    fn is_possible(self) -> bool {
+        match self {
+            Record::Off => true,
+            Record::Minutes(minutes) => (1..=1440).contains(&minutes),
+            Record::Days(days) => (1..=365).contains(&days),
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RosterError {
@@ -132,10 +191,18 @@ pub enum RosterError {
         value: String,
         range: &'static str,
     },
-    #[error("the roster has {count} channels, at most {MAX_CHANNELS} are possible")]
-    TooManyChannels { count: usize },
-    #[error("channel {channel:?} has {count} members, at most {MAX_MEMBERS} are possible")]
-    TooManyMembers { channel: String, count: usize },
+    #[error("channel {channel:?}: {group:?} is no heading, use up to 64 characters")]
+    BadGroup { channel: String, group: String },
+    #[error("the roster has {count} channels, at most {most} are allowed: see [limits] channels")]
+    TooManyChannels { count: usize, most: usize },
+    #[error(
+        "channel {channel:?} has {count} members, at most {most} are allowed: see [limits] channel_members"
+    )]
+    TooManyMembers {
+        channel: String,
+        count: usize,
+        most: usize,
+    },
 }
 
 impl Roster {
@@ -173,29 +240,81 @@ impl Roster {
 
     /// An id for somebody new: `Anna Smith` becomes `anna-smith`, or `anna-smith-2` where that one is taken.
     pub fn free_id(&self, name: &str) -> UserId {
-        let base = id_from(name);
-        let mut id = UserId::from(base.as_str());
-        let mut number = 1;
-        while self.users.contains_key(&id) {
-            number += 1;
-            id = UserId::from(format!("{base}-{number}").as_str());
+        let taken = |id: &str| self.users.contains_key(&UserId::from(id));
+        free(id_from(name, "guest"), taken).into()
+    }
+
+    /// The same for a new channel.
+    pub fn free_channel_id(&self, name: &str) -> ChannelId {
+        let taken = |id: &str| self.channels.contains_key(&ChannelId::from(id));
+        free(id_from(name, "channel"), taken).into()
+    }
+
+    /// Whether this person is on it, and not a guest whose time is over.
+    pub fn has_now(&self, user: &UserId, utc: u64) -> bool {
+        let user = self.users.get(user);
+        user.is_some_and(|user| user.ends.is_none_or(|ends| utc < ends))
+    }
+
+    /// Those who may see everything.
+    pub fn admins(&self) -> impl Iterator<Item = &UserId> {
+        let is_admin = |(_, user): &(&UserId, &User)| user.role == Role::Admin;
+        self.users.iter().filter(is_admin).map(|(id, _)| id)
+    }
+
+    /// Members of each channel that has any.
+    pub fn members(&self) -> BTreeMap<&ChannelId, usize> {
+        let mut members = BTreeMap::new();
+        for channel in self.users.values().flat_map(|user| user.channels.keys()) {
+            *members.entry(channel).or_default() += 1;
         }
-        id
+        members
+    }
+
+    /// Whether it may become this large, where `before` is what it was.
+    pub fn check_limits(&self, before: &Roster, limits: &Limits) -> Result<(), RosterError> {
+        let count = self.channels.len();
+        if count > limits.channels && count > before.channels.len() {
+            return Err(RosterError::TooManyChannels {
+                count,
+                most: limits.channels,
+            });
+        }
+        let members_before = before.members();
+        for (channel, count) in self.members() {
+            let before = members_before.get(channel).copied().unwrap_or(0);
+            if count > limits.channel_members && count > before {
+                return Err(RosterError::TooManyMembers {
+                    channel: channel.to_string(),
+                    count,
+                    most: limits.channel_members,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The first thing wrong with it.
     pub fn check(&self) -> Result<(), RosterError> {
-        if self.channels.len() > MAX_CHANNELS {
-            return Err(RosterError::TooManyChannels {
-                count: self.channels.len(),
-            });
-        }
         for (id, channel) in &self.channels {
             check_id("channel", id.as_str())?;
             check_name("channel", id.as_str(), &channel.name)?;
             channel.floor.check(id)?;
+            if let Some(group) = channel.group.as_deref().filter(|group| !is_name(group)) {
+                return Err(RosterError::BadGroup {
+                    channel: id.to_string(),
+                    group: group.chars().take(64).collect(),
+                });
+            }
+            if !channel.record.is_possible() {
+                return Err(RosterError::OutOfRange {
+                    channel: id.to_string(),
+                    setting: "record",
+                    value: channel.record.to_string(),
+                    range: "off, 1m to 1440m or 1d to 365d",
+                });
+            }
         }
-        let mut members: BTreeMap<&ChannelId, usize> = BTreeMap::new();
         for (id, user) in &self.users {
             check_id("user", id.as_str())?;
             check_name("user", id.as_str(), &user.name)?;
@@ -206,16 +325,9 @@ impl Roster {
                         channel: channel.to_string(),
                     });
                 }
-                *members.entry(channel).or_default() += 1;
             }
         }
-        match members.into_iter().find(|(_, count)| *count > MAX_MEMBERS) {
-            Some((channel, count)) => Err(RosterError::TooManyMembers {
-                channel: channel.to_string(),
-                count,
-            }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -273,7 +385,7 @@ fn check_name(what: &'static str, id: &str, name: &str) -> Result<(), RosterErro
 }
 
 /// Letters an id cannot have are left out.
-fn id_from(name: &str) -> String {
+fn id_from(name: &str, otherwise: &str) -> String {
     let mut id = String::new();
     for word in name.split(|c: char| !c.is_alphanumeric()) {
         let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -287,9 +399,20 @@ fn id_from(name: &str) -> String {
     }
     id.truncate(56);
     match id.is_empty() {
-        true => "guest".to_string(),
+        true => otherwise.to_string(),
         false => id,
     }
+}
+
+/// With a number where it is taken.
+fn free(base: String, taken: impl Fn(&str) -> bool) -> String {
+    let mut id = base.clone();
+    let mut number = 1;
+    while taken(&id) {
+        number += 1;
+        id = format!("{base}-{number}");
+    }
+    id
 }
 
 /// Whether people can be shown this as a name: a name that turns the direction of the text around would pass
@@ -304,6 +427,35 @@ pub fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_long_a_channel_is_kept_is_read_as_it_is_written() {
+        for text in ["off", "1m", "30m", "1440m", "1d", "365d"] {
+            assert_eq!(text.parse::<Record>().unwrap().to_string(), text);
+        }
+        for bad in [
+            "", "0m", "1441m", "0d", "366d", "30", "30 m", "+3m", "1h", "m",
+        ] {
+            assert!(bad.parse::<Record>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_roster_beyond_a_lowered_limit_may_shrink_but_not_grow() {
+        let limits = Limits {
+            channels: 1,
+            channel_members: 1,
+        };
+        let mut large = Roster::default();
+        for id in ["a", "b", "c"] {
+            large.channels.insert(id.into(), Channel::default());
+        }
+        let mut smaller = large.clone();
+        smaller.channels.remove(&ChannelId::from("c"));
+        smaller.check_limits(&large, &limits).unwrap();
+        let grown = large.check_limits(&smaller, &limits);
+        assert!(matches!(grown, Err(RosterError::TooManyChannels { .. })));
+    }
 
     #[test]
     fn a_name_is_what_people_can_read() {

@@ -13,6 +13,9 @@ use crate::ids::UserId;
 pub struct Invitation {
     pub user: UserId,
     pub devices_left: u32,
+    /// Devices that came in with it.
+    #[serde(default)]
+    pub used: u32,
     pub ends: u64,
     pub revoked: bool,
 }
@@ -62,7 +65,7 @@ pub fn redeem(
         if known.revoked || known.user != invitation.user {
             return Err(SignInError::DeviceTaken);
         }
-        readmit(Some(known), roster)?;
+        readmit(Some(known), roster, utc)?;
         return Ok((invitation.clone(), known.clone()));
     }
     if invitation.revoked {
@@ -74,7 +77,7 @@ pub fn redeem(
     if invitation.devices_left == 0 {
         return Err(SignInError::UsedUp);
     }
-    if !roster.users.contains_key(&invitation.user) {
+    if !roster.has_now(&invitation.user, utc) {
         return Err(SignInError::NotOnRoster);
     }
     let device = Device {
@@ -85,18 +88,19 @@ pub fn redeem(
     };
     let left = Invitation {
         devices_left: invitation.devices_left - 1,
+        used: invitation.used + 1,
         ..invitation.clone()
     };
     Ok((left, device))
 }
 
 /// Whether a device that was here before may come in again, and as whom.
-pub fn readmit(device: Option<&Device>, roster: &Roster) -> Result<UserId, SignInError> {
+pub fn readmit(device: Option<&Device>, roster: &Roster, utc: u64) -> Result<UserId, SignInError> {
     let device = device.ok_or(SignInError::UnknownDevice)?;
     if device.revoked {
         return Err(SignInError::LockedOut);
     }
-    if !roster.users.contains_key(&device.user) {
+    if !roster.has_now(&device.user, utc) {
         return Err(SignInError::NotOnRoster);
     }
     Ok(device.user.clone())
