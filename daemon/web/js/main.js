@@ -3,33 +3,7 @@
 //   press (button, key, headset) --> START --> box --> START_SUCCESS --> the microphone goes on the channel's transport
 //   box --> session --> channels (floor.js) --> view
 //
-// For tests and for whoever looks from outside:
-//   window.pttd               read-only: {connected, session, user, box, link, selected, microphone, soundBlocked, press,
-//                             channels: {id: {name, joined, muted, talk, button, pc, sending, unheard,
-//                             members}}}
-//   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
-//   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
-//                             hearing (someone talks) | offline | listen (no microphone or no right) | silenced (by a dispatcher)
-//   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
-//                             grace after a revoked one
-//   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
-//   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
-//   #emergency                hold two seconds; data-state idle | holding | on
-//   #latch                    aria-pressed
-//   #call                     data-state idle | waiting | taken
-//   #rec                      visible where the channel is recorded
-//   #alarm                    hidden without an emergency; #alarm-who, #alarm-detail, #alarm-action
-//   #talker                   data-state idle | offline | hearing | own | emergency | echo | replay; #talker-name, #talker-role,
-//                             #talker-time
-//   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
-//   #status                   data-state connecting | connected | restarting | off-network | unreachable | box-down |
-//                             taken | kicked | signed-out
-//   #notice                   data-kind none | wait | good | bad; #notice-words, #notice-action
-//   #recent li                data-state heard | unheard | own | emergency | playing; a button with data-talk where it is recorded
-//   #member-list li           data-presence
-//   #app                      data-view starting | sign-in | talk
-//   #sound audio[data-channel]     what each channel plays, srcObject is its stream
-// A synthetic pointerup, pointercancel or lostpointercapture needs the pointerId of its pointerdown.
+// What tests see of it (window.pttd, the data attributes) is listed in daemon/design/page.md.
 
 import { HeadsetButton, wireEmergency, wireEnds, wireTalkButton } from './button.js';
 import { keepScreenOn, vibrate, watchAttention } from './device.js';
@@ -87,10 +61,10 @@ const talking = new Talking({
 });
 const { press } = talking;
 const emergencies = new Emergencies({ session, raised });
-const replay = new Replay({ device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
+const replay = new Replay({ sound, device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
 const selected = () => session.channels.get(page.selected) ?? null;
 
-// Drawing ---------------------------------------------------------------------------------------------------------
+// Drawing
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
@@ -125,7 +99,7 @@ function alarm() {
   const all = [...emergencies.list, ...talks];
   const first = all.find((each) => emergencies.isOurs(each)) ?? all.find((each) => !each.acknowledgedBy?.length) ?? all[0];
   if (!first) return null;
-  const ours = emergencies.isOurs(first);
+  const ours = first.id !== undefined && emergencies.isOurs(first);
   return { ...first, ours, more: all.length - 1, channel: session.channels.get(first.channelId)?.name ?? '', ...alarmAction(first, ours) };
 }
 
@@ -165,7 +139,9 @@ function look() {
 }
 
 function drawClock() {
-  if (document.visibilityState === 'visible') view.drawClock(look());
+  if (document.visibilityState !== 'visible') return;
+  view.drawClock(look());
+  if (replay.talk) view.drawLevel(Math.min(1, replay.at / replay.talk.lasted));
 }
 
 // The files of this page belong to the program that served them; a newer box may say what they do not know.
@@ -189,7 +165,7 @@ function draw() {
   else if (sounds) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
   // The clock runs only while there is a time to show.
-  const runs = onAir || sounds || channel?.silencedFor(now) > 0 || emergencies.list.length > 0;
+  const runs = onAir || sounds || replay.talk || channel?.silencedFor(now) > 0 || emergencies.list.length > 0;
   if (runs && !ticking) ticking = setInterval(tick, 250);
   if (!runs && ticking) {
     clearInterval(ticking);
@@ -209,7 +185,7 @@ function tick() {
 }
 
 function replayChanged() {
-  if (replay.talk && replay.at) view.drawLevel(Math.min(1, replay.at / replay.talk.lasted));
+  view.drawLevel(0);
   draw();
 }
 
@@ -224,7 +200,7 @@ function say(sentence, kind = 'good', action = null, run = null) {
   draw();
 }
 
-// The box ---------------------------------------------------------------------------------------------------------
+// The box
 
 function connect() {
   view.showView('talk');
@@ -362,7 +338,7 @@ function tellPresence(anew = false) {
   if (link.signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }
 
-// The device ------------------------------------------------------------------------------------------------------
+// The device
 
 function microphoneChanged(state, before) {
   if (state === 'ready' && before === 'lost') say(words.microphone.back);
@@ -462,7 +438,7 @@ watchAttention({
 });
 addEventListener('offline', () => link.signaling.hurry());
 
-// Signing in ------------------------------------------------------------------------------------------------------
+// Signing in
 
 function keep(credential, mark) {
   if (!keepDevice(credential, mark)) say(words.signIn.storage, 'bad');
@@ -536,7 +512,7 @@ byId('about').addEventListener('close', () => {
   signOut.textContent = words.about.signOut;
 });
 
-// From outside ----------------------------------------------------------------------------------------------------
+// From outside
 
 Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
   connected: link.connected,
@@ -548,6 +524,7 @@ Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
   microphone: microphone.state,
   soundBlocked: sound.blocked,
   press: press.active,
+  replay: replay.talk && { transmissionId: replay.talk.transmissionId, at: replay.at },
   channels: Object.fromEntries([...session.channels.values()].map((channel) => [channel.id, view.outline(channel, look())])),
 }) });
 
