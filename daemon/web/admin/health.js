@@ -12,7 +12,7 @@ export function health(desk) {
   const limits = h('dl', { class: 'figures' });
   const pair = ([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
   return {
-    element: h('div', { class: 'section' }, verdict, figures, h('h2', {}, say.limits), limits),
+    element: h('div', { class: 'section', tabindex: '0' }, verdict, figures, h('h2', {}, say.limits), limits),
     live: true,
     async load() {
       const box = await get('/box');
