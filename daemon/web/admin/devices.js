@@ -12,13 +12,19 @@ const moment = (key, label) => ({
 
 export function devices(desk) {
   const say = words.devices;
+  let online = new Set();
   const table = new Table({
     name: 'devices', caption: words.tabs.devices, id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false },
+    signature: (row) => online.has(row.id),
     columns: [
       { key: 'name', label: say.name, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
       { key: 'id', label: say.id, value: (row) => row.id, cell: (row) => h('code', {}, row.id) },
-      { ...moment('since', say.since), brief: true },
+      moment('since', say.since),
       { key: 'by', label: say.by, value: (row) => (row.fromToken ? say.token : say.invitation), cell: (row) => (row.fromToken ? say.token : say.invitation) },
+      {
+        key: 'online', label: say.now, brief: true, value: (row) => (online.has(row.id) ? 1 : 0), find: () => '', downFirst: true,
+        cell: (row) => h('span', { class: 'state', 'data-state': online.has(row.id) ? 'awake' : 'off' }, online.has(row.id) ? words.rollCall.online : words.rollCall.offline),
+      },
       {
         key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
         cell: (row) => button(say.lockOut, () => ask({
@@ -31,8 +37,11 @@ export function devices(desk) {
   const { bar, count } = desk.bar({ table, counted: say.count });
   return {
     element: h('div', { class: 'section' }, bar, table.element),
+    live: true,
     async load() {
-      table.show((await get('/devices')).devices);
+      const [all, now] = await Promise.all([get('/devices'), get('/sessions')]);
+      online = new Set(now.sessions.map((session) => session.deviceId));
+      table.show(all.devices);
       count();
     },
   };

@@ -24,11 +24,11 @@ export function health(desk) {
       figures.replaceChildren(...[
         [say.name, box.name],
         [say.version, box.version],
-        [say.uptime, words.stretch(box.uptimeSeconds)],
+        [say.uptime, box.uptimeSeconds === null ? say.unknown : words.stretch(box.uptimeSeconds)],
         [say.sessions, String(box.sessions)],
         [say.talks, String(box.talks)],
         [say.disk, box.diskFreeBytes === null ? say.unknown : words.bytes(box.diskFreeBytes)],
-        [say.recordings, words.bytes(box.recordingsBytes ?? 0)],
+        [say.recordings, box.recordingsBytes === null ? say.unknown : words.bytes(box.recordingsBytes)],
       ].map(pair));
       limits.replaceChildren(...Object.entries(box.limits).map(([name, value]) => pair([say.limitOf[name] ?? name, String(value)])));
     },
