@@ -145,7 +145,7 @@ export const words = {
     go: 'Make an invitation',
     hours: 'The link is good for',
     devices: 'It lets in',
-    spans: [['1', '1 hour'], ['8', '8 hours'], ['24', '24 hours'], ['72', '3 days'], ['168', '7 days'], ['744', '31 days']],
+    spans: [['1', '1 hour'], ['8', '8 hours'], ['24', '24 hours'], ['72', '3 days'], ['168', '7 days'], ['720', '30 days']],
     forDevices: (n) => plural(n, 'device', 'devices'),
   },
   card: {
