@@ -5,6 +5,7 @@
 //! `fdatasync` of its `db` file after each flush, and all files and the folder synced at open and every 64
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
+pub mod board;
 mod disk;
 mod journal;
 mod posters;
@@ -80,6 +81,7 @@ pub struct Store {
     posters: sled::Tree,
     arrivals: sled::Tree,
     journal: sled::Tree,
+    board: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
     next_entry: AtomicU64,
     keep_entries: u64,
@@ -156,6 +158,7 @@ impl Store {
             posters: tree("posters")?,
             arrivals: tree("arrivals")?,
             journal: tree("journal")?,
+            board: tree("board")?,
             next_entry: AtomicU64::new(0),
             keep_entries: 0,
             limits: Limits::default(),
