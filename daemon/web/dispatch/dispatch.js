@@ -471,6 +471,11 @@ function go(channelId) {
   tiles.show(channelId, 'talk');
 }
 
+// A clicked control gives the focus back, so that the talk key talks again; one reached by keyboard keeps it.
+addEventListener('click', (event) => {
+  if (event.detail > 0) event.target.closest?.('button')?.blur();
+});
+
 const focusedTile = () => document.activeElement?.closest?.('.tile')?.dataset.channel ?? null;
 
 // Panels ----------------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ export class Tiles {
     tile.element = make('div', { className: 'tile', role: 'group' },
       make('div', { className: 'head' }, tile.grip, tile.select, tile.people),
       tile.lamp,
-      make('div', { className: 'past' }, tile.last, tile.rec, tile.missed),
+      make('div', { className: 'past' }, tile.last, tile.missed, tile.rec),
       make('div', { className: 'keys' }, tile.talk, tile.listen, tile.volume));
     tile.element.dataset.channel = id;
     tile.controls = [tile.select, tile.people, tile.missed, tile.talk, tile.listen, tile.volume];
