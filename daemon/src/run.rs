@@ -19,6 +19,7 @@ use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ use crate::pki::{self, Certificates};
 use crate::reactor::{self, Reactor};
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
-use crate::store::{By, Store};
+use crate::store::{By, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
 use crate::{listen, roster_file, show, utc};
@@ -96,14 +97,20 @@ pub async fn run(options: Options) -> Result<()> {
         fingerprint: fingerprint.clone(),
     };
     let control_socket = admin::listen(&state)?;
+    let edge = {
+        let (settings, store) = (settings.clone(), store.clone());
+        tokio::task::spawn_blocking(move || edge(&settings, &store)).await??
+    };
+    let (board, boards) = watch::channel(edge.board().clone());
     let reactor = Reactor::new(
-        edge(&settings, &store),
+        edge,
         &settings.media,
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
         Vec::new(),
+        board,
         health.clone(),
     )?;
     let ports = reactor.media().ports();
@@ -125,6 +132,8 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
+    let keep = board::keep(store.clone(), boards, health.clone(), stop.clone());
+    parts.spawn(keep);
     let ws = get(signaling::upgrade).with_state(signaling);
     let page = web::router(web.clone()).route("/ws", ws).merge(api.clone());
     let handles = [Handle::new(), Handle::new()];
@@ -236,14 +245,16 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-fn edge(settings: &Settings, store: &Store) -> Edge {
+/// Blocking: what was kept is read.
+fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
     let utc_ms = utc::now_ms();
     let start = Start {
         now: Instant::now(),
         utc_ms,
         transmission: TransmissionId(utc_ms),
+        board: store.board().context("reading the dispatchers' board")?,
     };
-    Edge::new(edge_settings(settings), store.roster(), start)
+    Ok(Edge::new(edge_settings(settings), store.roster(), start))
 }
 
 fn edge_settings(settings: &Settings) -> edge::Settings {
@@ -434,13 +445,14 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge(&settings, &store),
+            edge(&settings, &store).unwrap(),
             &settings.media,
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,
             },
             Vec::new(),
+            watch::Sender::default(),
             Health::default(),
         )
         .unwrap();

@@ -5,6 +5,7 @@
 //! `fdatasync` of its `db` file after each flush, and all files and the folder synced at open and every 64
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
+pub mod board;
 mod disk;
 mod journal;
 
@@ -76,6 +77,7 @@ pub struct Store {
     invitations: sled::Tree,
     devices: sled::Tree,
     journal: sled::Tree,
+    board: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
     next_entry: AtomicU64,
     keep_entries: u64,
@@ -150,6 +152,7 @@ impl Store {
             invitations: tree("invitations")?,
             devices: tree("devices")?,
             journal: tree("journal")?,
+            board: tree("board")?,
             next_entry: AtomicU64::new(0),
             keep_entries: 0,
             limits: Limits::default(),
