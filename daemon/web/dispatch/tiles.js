@@ -131,7 +131,6 @@ export class Tiles {
     text(fold.children[1], shown);
     text(fold.children[2], String(count));
     attribute(fold, 'aria-expanded', !folded);
-    attribute(fold, 'aria-label', words.tile.fold(shown, count));
     return head;
   }
 
@@ -152,10 +151,10 @@ export class Tiles {
       volume: make('input', { type: 'range', className: 'volume', min: 0, max: 1, step: 0.05 }),
     };
     tile.lamp.append(tile.level);
-    tile.element = make('article', { className: 'tile', role: 'group' },
-      make('div', { className: 'head' }, tile.grip, tile.select, tile.rec, tile.people),
+    tile.element = make('div', { className: 'tile', role: 'group' },
+      make('div', { className: 'head' }, tile.grip, tile.select, tile.people),
       tile.lamp,
-      make('div', { className: 'past' }, tile.last, tile.missed),
+      make('div', { className: 'past' }, tile.last, tile.missed, tile.rec),
       make('div', { className: 'keys' }, tile.talk, tile.listen, tile.volume));
     tile.element.dataset.channel = id;
     tile.controls = [tile.select, tile.people, tile.missed, tile.talk, tile.listen, tile.volume];
