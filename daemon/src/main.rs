@@ -12,6 +12,7 @@ mod media;
 mod origins;
 mod pki;
 mod reactor;
+mod recorder;
 mod roster_file;
 mod run;
 mod sheet;
@@ -235,12 +236,13 @@ fn check(files: &Files) -> Result<()> {
     }
     show::say(&format!(
         "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
-         state   {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
         settings.box_name(),
         settings.web.https,
         settings.web.plain,
         settings.media.port,
         settings.state.dir.display(),
+        settings.recorder().folder.display(),
         settings.tokens.key.len(),
         roster.channels.len(),
         roster.users.len()

@@ -31,6 +31,7 @@ use crate::invite::{Guest, Inviter, Who};
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
 use crate::reactor::{self, Reactor};
+use crate::recorder;
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
 use crate::store::Store;
@@ -45,6 +46,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 /// For answers that are under way when the daemon is stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// For what is being written then.
+const LAST_RECORDINGS: Duration = Duration::from_secs(3);
 
 pub struct Options {
     pub settings: Settings,
@@ -96,22 +99,28 @@ pub async fn run(options: Options) -> Result<()> {
         fingerprint: fingerprint.clone(),
     };
     let control_socket = admin::listen(&state)?;
+    let (recorder, recording) =
+        recorder::start(settings.recorder(), store.clone(), health.clone())?;
     let reactor = Reactor::new(
-        edge(&settings, &store),
+        edge(&settings, &store)?,
         &settings.media,
+        &recorder.taps,
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
-        Vec::new(),
+        vec![recorder.witness()],
         health.clone(),
     )?;
+    // It ends when the reactor and the media threads do.
+    drop(recorder);
     let ports = reactor.media().ports();
     let inbox = reactor.inbox();
     let control = Arc::new(Control::new(inviter, Some(inbox.clone())));
     let api = api::router(Arc::new(Api {
         control: control.clone(),
         sign_in: sign_in.clone(),
+        recordings: settings.recorder().folder,
     }));
     let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
@@ -188,6 +197,13 @@ pub async fn run(options: Options) -> Result<()> {
     if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS * 2, goodbyes).await {
         ended?;
     }
+    let recorded = tokio::task::spawn_blocking(move || recording.join());
+    if tokio::time::timeout(LAST_RECORDINGS, recorded)
+        .await
+        .is_err()
+    {
+        tracing::warn!("the last recordings are not finished: they are mended at the next start");
+    }
     std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
     ended
 }
@@ -235,14 +251,15 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-fn edge(settings: &Settings, store: &Store) -> Edge {
+fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
     let utc_ms = utc::now_ms();
+    let unused = store.last_recorded()?.map_or(0, |last| last.0 + 1);
     let start = Start {
         now: Instant::now(),
         utc_ms,
-        transmission: TransmissionId(utc_ms),
+        transmission: TransmissionId(utc_ms.max(unused)),
     };
-    Edge::new(edge_settings(settings), store.roster(), start)
+    Ok(Edge::new(edge_settings(settings), store.roster(), start))
 }
 
 fn edge_settings(settings: &Settings) -> edge::Settings {
@@ -430,8 +447,9 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge(&settings, &store),
+            edge(&settings, &store).unwrap(),
             &settings.media,
+            &std::sync::mpsc::sync_channel(1).0,
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,

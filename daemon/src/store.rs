@@ -6,6 +6,7 @@
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
 mod disk;
+mod recordings;
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -65,6 +66,7 @@ pub struct Store {
     roster: sled::Tree,
     invitations: sled::Tree,
     devices: sled::Tree,
+    recordings: sled::Tree,
     _lock: File,
     current: RwLock<Arc<Roster>>,
     /// Held while the roster is read, changed and written.
@@ -106,6 +108,7 @@ impl Store {
             roster: tree("roster")?,
             invitations: tree("invitations")?,
             devices: tree("devices")?,
+            recordings: tree("recordings")?,
             db_file: File::open(folder.join("db")).context("opening the state for syncing")?,
             folder,
             db,

@@ -12,8 +12,10 @@
 mod caller;
 mod me;
 mod problem;
+mod recordings;
 mod sign_in;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -41,6 +43,8 @@ const MAX_STRANGERS_BODY: usize = 4 * 1024;
 pub struct Api {
     pub control: Arc<Control>,
     pub sign_in: Arc<SignIn>,
+    /// The folder of the recordings.
+    pub recordings: PathBuf,
 }
 
 impl Api {
@@ -83,6 +87,9 @@ pub fn router(api: Arc<Api>) -> Router {
     let routes = OpenApiRouter::new()
         .merge(strangers)
         .routes(routes!(me::me))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::one))
+        .routes(routes!(recordings::audio))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
