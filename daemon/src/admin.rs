@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
+use crate::store::{By, Records, short_id};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -50,38 +51,86 @@ impl Control {
         }
     }
 
-    async fn invite(self: Arc<Self>, guests: Vec<Guest>) -> Result<Cards> {
-        let _changing = self.changing.lock().await;
+    /// Changes the roster, on disk and in effect when it returns.
+    pub async fn change<T: Send + 'static, R: Into<Records> + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Roster) -> Result<(T, R)> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.inviter.store.clone();
+        self.carry_out(move || store.change(change)).await
+    }
+
+    pub async fn invite(self: &Arc<Self>, guests: Vec<Guest>, by: By) -> Result<Cards> {
         let control = self.clone();
-        let invite = move || control.inviter.invite(&guests, utc::now());
-        let (cards, roster) = tokio::task::spawn_blocking(invite).await??;
+        let invite = move || control.inviter.invite(&guests, &by, utc::now());
+        let cards = self.carry_out(invite).await?;
         for card in &cards.cards {
             tracing::info!(user = %card.user, devices = card.devices, ends = card.ends, "invited");
         }
-        self.tell(roster).await;
         Ok(cards)
     }
 
-    async fn withdraw(self: Arc<Self>, what: What) -> Result<Withdrawn> {
-        let _changing = self.changing.lock().await;
+    /// Carried out to its end, even where whoever asked goes away meanwhile: what is on disk shall count.
+    async fn carry_out<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce() -> Result<(T, Arc<Roster>)> + Send + 'static,
+    ) -> Result<T> {
         let control = self.clone();
-        let withdraw = move || withdraw::withdraw(&control.inviter.store, &what);
-        let withdrawn = tokio::task::spawn_blocking(withdraw).await??;
-        let Withdrawn {
-            user,
-            invitations,
-            devices,
-        } = &withdrawn;
-        tracing::info!(%user, invitations, devices, "withdrawn");
-        if *devices > 0 {
-            // Their sessions end as if they had been taken off the roster; none of their devices comes back.
-            let roster = self.inviter.store.roster();
-            let mut without = Roster::clone(&roster);
-            without.users.remove(user);
-            self.tell(Arc::new(without)).await;
-            self.tell(roster).await;
-        }
-        Ok(withdrawn)
+        let carried_out = tokio::spawn(async move {
+            let _changing = control.changing.lock().await;
+            let (answer, roster) = tokio::task::spawn_blocking(change).await??;
+            control.tell(roster).await;
+            Ok(answer)
+        });
+        carried_out.await?
+    }
+
+    pub async fn withdraw(self: &Arc<Self>, what: What, by: By) -> Result<Withdrawn> {
+        let control = self.clone();
+        let carried_out = tokio::spawn(async move {
+            let _changing = control.changing.lock().await;
+            let store = control.inviter.store.clone();
+            let withdraw = move || withdraw::withdraw(&store, &what, &by);
+            let withdrawn = tokio::task::spawn_blocking(withdraw).await??;
+            let Withdrawn {
+                user,
+                invitations,
+                devices,
+            } = &withdrawn;
+            tracing::info!(%user, invitations, devices, "withdrawn");
+            if *devices > 0 {
+                // Their sessions end as if they had been taken off the roster; none of their devices comes back.
+                let roster = control.inviter.store.roster();
+                let mut without = Roster::clone(&roster);
+                without.users.remove(user);
+                control.tell(Arc::new(without)).await;
+                control.tell(roster).await;
+            }
+            Ok(withdrawn)
+        });
+        carried_out.await?
+    }
+
+    /// Locks one device out, by its short id; false: there is no such device.
+    pub async fn lock_out(self: &Arc<Self>, id: String, by: By) -> Result<bool> {
+        let control = self.clone();
+        let carried_out = tokio::spawn(async move {
+            let _changing = control.changing.lock().await;
+            let store = control.inviter.store.clone();
+            let lock_out = move || -> Result<bool> {
+                let devices = store.devices()?;
+                let Some((hash, device)) = devices.iter().find(|(hash, _)| short_id(hash) == id)
+                else {
+                    return Ok(false);
+                };
+                let text = format!("{} locked a device of {} out", by.who, device.user);
+                let entry = by.did("device_locked_out", text).about(&device.user);
+                store.lock_out_device(hash, entry)?;
+                Ok(true)
+            };
+            tokio::task::spawn_blocking(lock_out).await?
+        });
+        carried_out.await?
     }
 
     /// Returns when the roster counts.
@@ -128,11 +177,11 @@ pub fn router(control: Arc<Control>, api: Router) -> Router {
 }
 
 async fn invite(State(control): State<Arc<Control>>, Json(guests): Json<Vec<Guest>>) -> Response {
-    answer(control.invite(guests).await)
+    answer(control.invite(guests, By::operator()).await)
 }
 
 async fn withdraw(State(control): State<Arc<Control>>, Json(what): Json<What>) -> Response {
-    answer(control.withdraw(what).await)
+    answer(control.withdraw(what, By::operator()).await)
 }
 
 fn answer<T: Serialize>(outcome: Result<T>) -> Response {
@@ -259,6 +308,7 @@ mod tests {
         let invitation = Invitation {
             user: anna.clone(),
             devices_left: 1,
+            used: 0,
             ends: utc::now() + 60,
             revoked: false,
         };
@@ -272,9 +322,12 @@ mod tests {
         let inviter = Inviter::of_settings(store.clone(), &Settings::default()).unwrap();
         let control = Arc::new(Control::new(inviter, None));
         let what = What::User(anna.clone());
-        let withdrawn = control.clone().withdraw(what.clone()).await.unwrap();
+        let withdrawn = control
+            .withdraw(what.clone(), By::operator())
+            .await
+            .unwrap();
         assert_eq!((withdrawn.invitations, withdrawn.devices), (1, 1));
-        let again = control.withdraw(what).await.unwrap();
+        let again = control.withdraw(what, By::operator()).await.unwrap();
         assert_eq!((again.invitations, again.devices), (0, 0));
         assert!(store.device("phone").unwrap().unwrap().revoked);
     }

@@ -131,6 +131,7 @@ fn guest(row: Row, line: Option<usize>) -> Result<Guest, String> {
         emergency: false,
         hours: number("hours", &row.hours, 24)?,
         devices: number("devices", &row.devices, 1)?,
+        ends: None,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::origins::Origins;
 use crate::pki::Ca;
 use crate::sign_in::new_secret;
-use crate::store::{Store, hash};
+use crate::store::{By, Entry, Records, Store, hash};
 
 /// A month: whoever comes longer is invited again.
 pub const MAX_HOURS: u32 = 24 * 31;
@@ -38,6 +38,9 @@ pub struct Guest {
     pub emergency: bool,
     pub hours: u32,
     pub devices: u32,
+    /// When they are taken off the roster again, UTC seconds since 1970.
+    #[serde(default)]
+    pub ends: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,7 +125,7 @@ impl Inviter {
     }
 
     /// Invites all of them or nobody; on disk when it returns, with the roster they are on now. Blocking.
-    pub fn invite(&self, guests: &[Guest], utc: u64) -> Result<(Cards, Arc<Roster>)> {
+    pub fn invite(&self, guests: &[Guest], by: &By, utc: u64) -> Result<(Cards, Arc<Roster>)> {
         if guests.len() > MAX_GUESTS {
             let why = format!(
                 "these are {} people: invite {MAX_GUESTS} at a time",
@@ -132,13 +135,13 @@ impl Inviter {
         }
         let (cards, roster) = self.store.change(|roster| {
             let mut cards = Vec::with_capacity(guests.len());
-            let mut invitations = Vec::with_capacity(guests.len());
+            let mut records = Records::default();
             let mut seen = BTreeMap::new();
             for guest in guests {
                 let line = guest.line;
                 let refuse = |why| Refused { line, why };
                 let before = roster.users.len();
-                let user = seat(roster, guest).map_err(refuse)?;
+                let user = seat(roster, guest, utc).map_err(refuse)?;
                 let known = matches!(guest.who, Who::Name(_)) && roster.users.len() == before;
                 if let Some(before) = seen.insert(user.clone(), line) {
                     let where_ =
@@ -152,13 +155,16 @@ impl Inviter {
                 let invitation = Invitation {
                     user: user.clone(),
                     devices_left: guest.devices,
+                    used: 0,
                     ends: utc + u64::from(guest.hours) * 3_600,
                     revoked: false,
                 };
-                cards.push(self.card(roster, &invitation, secret.clone(), known));
-                invitations.push((hash(&secret), invitation));
+                let card = self.card(roster, &invitation, secret.clone(), known);
+                records.entries.push(noted(by, &card));
+                cards.push(card);
+                records.invitations.push((hash(&secret), invitation));
             }
-            Ok((cards, invitations))
+            Ok((cards, records))
         })?;
         let cards = Cards {
             box_name: self.box_name.clone(),
@@ -188,8 +194,17 @@ impl Inviter {
     }
 }
 
+fn noted(by: &By, card: &Card) -> Entry {
+    let devices = match card.devices {
+        1 => "one device".to_string(),
+        n => format!("{n} devices"),
+    };
+    let text = format!("{} invited {} for {devices}", by.who, card.name);
+    by.did("invited", text).about(&card.user)
+}
+
 /// Finds the guest on the roster or gives them a place there, with all they are to have.
-fn seat(roster: &mut Roster, guest: &Guest) -> Result<UserId, String> {
+fn seat(roster: &mut Roster, guest: &Guest, utc: u64) -> Result<UserId, String> {
     if !(1..=MAX_HOURS).contains(&guest.hours) {
         return Err(format!("{} hours: choose 1 to {MAX_HOURS}", guest.hours));
     }
@@ -204,6 +219,10 @@ fn seat(roster: &mut Roster, guest: &Guest) -> Result<UserId, String> {
         .iter()
         .map(|channel| find_channel(roster, channel))
         .collect::<Result<Vec<_>, _>>()?;
+    if guest.ends.is_some_and(|ends| ends <= utc) {
+        return Err("this guest's end is in the past".to_string());
+    }
+    let before = roster.users.len();
     let id = match &guest.who {
         Who::User(id) if roster.users.contains_key(id) => id.clone(),
         Who::User(id) => {
@@ -223,7 +242,18 @@ fn seat(roster: &mut Roster, guest: &Guest) -> Result<UserId, String> {
             None => add_user(roster, name),
         },
     };
+    let is_known = roster.users.len() == before;
     if let Some(user) = roster.users.get_mut(&id) {
+        match guest.ends {
+            Some(_) if is_known && user.ends.is_none() => {
+                return Err(format!(
+                    "{} is on the roster without an end, and no guest: change that with `pttd user set`",
+                    user.name
+                ));
+            }
+            Some(ends) => user.ends = Some(ends),
+            None => {}
+        }
         for channel in channels {
             user.channels.insert(channel, Membership::Talk);
         }

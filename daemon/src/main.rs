@@ -39,7 +39,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 use crate::invite::{Guest, Inviter, Refused, Who};
-use crate::store::AsOwner;
+use crate::store::{AsOwner, By};
 use crate::toml_file::Mistake;
 use crate::withdraw::{What, Withdrawn};
 
@@ -259,7 +259,7 @@ fn invite(invite: Invite) -> Result<()> {
                 let _owner = AsOwner::of(&settings.state.dir)?;
                 let store = run::open_store(&settings, invite.files.roster().as_deref())?;
                 let inviter = Inviter::of_settings(store, &settings)?;
-                Ok(inviter.invite(&guests, utc::now())?.0)
+                Ok(inviter.invite(&guests, &By::operator(), utc::now())?.0)
             }
         }
     });
@@ -334,7 +334,7 @@ fn withdraw(withdraw: Withdraw) -> Result<()> {
             None => {
                 let _owner = AsOwner::of(&settings.state.dir)?;
                 let store = run::open_store(&settings, withdraw.files.roster().as_deref())?;
-                withdraw::withdraw(&store, &what)
+                withdraw::withdraw(&store, &what, &By::operator())
             }
         }
     })?;
@@ -392,6 +392,7 @@ impl Invite {
             emergency: self.emergency,
             hours: self.hours,
             devices: self.devices,
+            ends: None,
         }])
     }
 }

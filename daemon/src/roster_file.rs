@@ -184,6 +184,7 @@ fn place<'a>(error: &RosterError, written: &Written) -> Vec<Step<'a>> {
     match error {
         RosterError::BadId { what, id } => entry(what, id, "id"),
         RosterError::BadName { what, id } => entry(what, id, "name"),
+        RosterError::BadGroup { channel, .. } => entry("channel", channel, "group"),
         RosterError::NoSuchChannel { user: id, channel } => user(id).map(|at| {
             let member = &written.user[at];
             let list = match member.channels.iter().any(|c| c == channel) {

@@ -34,7 +34,7 @@ use crate::reactor::{self, Reactor};
 use crate::recorder;
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
-use crate::store::Store;
+use crate::store::{By, Store};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
 use crate::{listen, roster_file, show, utc};
@@ -218,7 +218,8 @@ pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Stor
         let (users, channels) = (roster.users.len(), roster.channels.len());
         store.change(|empty| {
             *empty = roster;
-            Ok(((), Vec::new()))
+            let text = format!("pttd took the roster in: {channels} channels, {users} people");
+            Ok(((), By::the_box().did("roster_taken_in", text)))
         })?;
         tracing::info!(users, channels, "took the roster in");
     } else if let Some(path) = roster {
@@ -402,11 +403,14 @@ async fn invite_everyone(control: &Arc<Control>) -> Result<()> {
             emergency: false,
             hours: 24,
             devices: 5,
+            ends: None,
         })
         .collect();
     let control = control.clone();
     tokio::task::spawn_blocking(move || -> Result<()> {
-        let (cards, _) = control.inviter.invite(&everyone, utc::now())?;
+        let (cards, _) = control
+            .inviter
+            .invite(&everyone, &By::operator(), utc::now())?;
         for doubt in show::doubts(&cards) {
             tracing::warn!("{doubt}");
         }

@@ -107,7 +107,7 @@ impl SignIn {
     pub fn with_device(&self, credential: &str) -> Result<Admitted, Refused> {
         let device = self.store.device(credential).map_err(Refused::Store)?;
         let roster = self.store.roster();
-        let user = authority::readmit(device.as_ref(), &roster)?;
+        let user = authority::readmit(device.as_ref(), &roster, utc::now())?;
         Ok(Admitted {
             user,
             device: credential.to_string(),
@@ -131,7 +131,7 @@ impl SignIn {
                 revoked: false,
                 from_token: true,
             });
-            let user = authority::readmit(Some(&device), &roster)?;
+            let user = authority::readmit(Some(&device), &roster, utc::now())?;
             if known.is_none() {
                 self.store
                     .put_token_device(&credential, &device)

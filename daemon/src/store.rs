@@ -6,6 +6,7 @@
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
 mod disk;
+mod journal;
 mod recordings;
 
 use std::fs::{DirBuilder, File};
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context, Result, bail, ensure};
-use pttd_core::authority::{self, Device, Invitation, Roster, SignInError};
+use pttd_core::authority::{self, Device, Invitation, Limits, Roster, SignInError};
 use pttd_core::ids::UserId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,16 +27,25 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use crate::sign_in::new_secret;
 
 pub use self::disk::AsOwner;
+pub use self::journal::{By, Entry, TalkFigures};
 
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
 const SYNC_ALL_EVERY: u64 = 64;
+
+/// Entries of the journal, where the settings do not say.
+pub const JOURNAL_KEPT: u64 = 100_000;
 
 /// Devices of one user that came with tokens.
 const MAX_TOKEN_DEVICES: usize = 32;
 
 /// Below this the box says so while it still works.
 const LEAST_FREE_BYTES: u128 = 16 << 20;
+
+/// How a record is called where people and programs see it: the first 16 digits of its hash.
+pub fn short_id(hash: &[u8; 32]) -> String {
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The hash under which a secret's record is kept. The secret itself is never written down.
 pub fn hash(secret: &str) -> [u8; 32] {
@@ -67,6 +77,12 @@ pub struct Store {
     invitations: sled::Tree,
     devices: sled::Tree,
     recordings: sled::Tree,
+    journal: sled::Tree,
+    /// Where the next entry of the journal goes, and how many are kept.
+    next_entry: AtomicU64,
+    keep_entries: u64,
+    /// How large the roster may grow.
+    limits: Limits,
     _lock: File,
     current: RwLock<Arc<Roster>>,
     /// Held while the roster is read, changed and written.
@@ -76,6 +92,33 @@ pub struct Store {
     synced: Mutex<u64>,
     /// After a failed sync nobody knows what is on disk; nothing is acknowledged any more.
     broken: AtomicBool,
+}
+
+/// What is written together with a changed roster.
+#[derive(Default)]
+pub struct Records {
+    /// Under the hashes of their secrets.
+    pub invitations: Vec<([u8; 32], Invitation)>,
+    pub devices: Vec<([u8; 32], Device)>,
+    pub entries: Vec<Entry>,
+}
+
+impl From<Vec<([u8; 32], Invitation)>> for Records {
+    fn from(invitations: Vec<([u8; 32], Invitation)>) -> Records {
+        Records {
+            invitations,
+            ..Records::default()
+        }
+    }
+}
+
+impl From<Entry> for Records {
+    fn from(entry: Entry) -> Records {
+        Records {
+            entries: vec![entry],
+            ..Records::default()
+        }
+    }
 }
 
 impl Store {
@@ -103,12 +146,16 @@ impl Store {
             db.open_tree(name)
                 .map_err(|e| disk::explain(e.into(), state))
         };
-        let store = Store {
+        let mut store = Store {
             identity: tree("identity")?,
             roster: tree("roster")?,
             invitations: tree("invitations")?,
             devices: tree("devices")?,
             recordings: tree("recordings")?,
+            journal: tree("journal")?,
+            next_entry: AtomicU64::new(0),
+            keep_entries: 0,
+            limits: Limits::default(),
             db_file: File::open(folder.join("db")).context("opening the state for syncing")?,
             folder,
             db,
@@ -120,6 +167,7 @@ impl Store {
             broken: AtomicBool::new(false),
         };
         let id = store.own_id(state)?;
+        store.bound_journal(JOURNAL_KEPT)?;
         store
             .flush()
             .and_then(|()| store.sync_all())
@@ -133,6 +181,13 @@ impl Store {
         }
         disk::keep_reserve(&reserve);
         Ok(store)
+    }
+
+    /// As the settings have it: how large the roster may grow, and how long the journal.
+    pub fn limited(mut self, limits: Limits, keep_entries: u64) -> Result<Store> {
+        self.limits = limits;
+        self.bound_journal(keep_entries)?;
+        Ok(self)
     }
 
     /// The box's id, made once. sled opens a file with a broken head as an empty one; the id beside it tells
@@ -202,25 +257,37 @@ impl Store {
         Ok(self.roster.contains_key("roster")?)
     }
 
-    /// Changes the roster and adds invitations, all of it or nothing. `change` sees the roster as it is.
-    pub fn change<T>(
+    /// Changes the roster and adds records, all of it or nothing. `change` sees the roster as it is.
+    pub fn change<T, R: Into<Records>>(
         &self,
-        change: impl FnOnce(&mut Roster) -> Result<(T, Vec<([u8; 32], Invitation)>)>,
+        change: impl FnOnce(&mut Roster) -> Result<(T, R)>,
     ) -> Result<(T, Arc<Roster>)> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut roster = Roster::clone(&self.roster());
-        let (answer, invitations) = change(&mut roster)?;
-        roster.check().context("checking the changed roster")?;
+        let before = self.roster();
+        let mut roster = Roster::clone(&before);
+        let (answer, records) = change(&mut roster)?;
+        roster.check()?;
+        roster.check_limits(&before, &self.limits)?;
         let roster_text = encode(&roster)?;
-        let mut records = Vec::with_capacity(invitations.len());
-        for (hash, invitation) in invitations {
-            records.push((hash, encode(&invitation)?));
-        }
-        let written = (&self.roster, &self.invitations).transaction(|(roster, invitations)| {
-            roster.insert("roster", roster_text.clone())?;
-            for (hash, record) in &records {
-                invitations.insert(hash, record.clone())?;
+        let records: Records = records.into();
+        let invitations = encoded(&records.invitations)?;
+        let devices = encoded(&records.devices)?;
+        let lines = self.lines(&records.entries)?;
+        let trees = (
+            &self.roster,
+            &self.invitations,
+            &self.devices,
+            &self.journal,
+        );
+        let written = trees.transaction(|(roster_at, invitations_at, devices_at, journal)| {
+            roster_at.insert("roster", roster_text.clone())?;
+            for (hash, record) in &invitations {
+                invitations_at.insert(hash, record.clone())?;
             }
+            for (hash, record) in &devices {
+                devices_at.insert(hash, record.clone())?;
+            }
+            journal::write(journal, &lines, self.keep_entries)?;
             Ok::<_, ConflictableTransactionError<()>>(())
         });
         if let Err(TransactionError::Storage(error)) = written {
@@ -265,29 +332,45 @@ impl Store {
         Ok(device)
     }
 
-    /// Ends one invitation: whose it was, if there is such a one.
-    pub fn withdraw_invitation(&self, hash: &[u8; 32]) -> Result<Option<UserId>> {
+    /// Ends one invitation, by its hash: whose it was, if there is such a one.
+    pub fn withdraw_invitation(
+        &self,
+        hash: &[u8; 32],
+        entry: impl FnOnce(&UserId) -> Entry,
+    ) -> Result<Option<UserId>> {
         let Some(invitation) = read::<Invitation>(&self.invitations, hash)? else {
             return Ok(None);
         };
+        let entry = entry(&invitation.user);
         self.revoke(
             &self.invitations,
             &[hash.into()],
             |invitation: &mut Invitation| {
                 invitation.revoked = true;
             },
+            entry,
         )?;
         Ok(Some(invitation.user))
     }
 
     /// Ends all open invitations of a user: how many.
-    pub fn withdraw_invitations_of(&self, user: &UserId) -> Result<usize> {
+    pub fn withdraw_invitations_of(&self, user: &UserId, entry: Entry) -> Result<usize> {
         let is_open = |invitation: &Invitation| !invitation.revoked && invitation.user == *user;
         let open = keys_of(&self.invitations, is_open)?;
-        self.revoke(&self.invitations, &open, |invitation: &mut Invitation| {
-            invitation.revoked = true;
-        })?;
+        let revoke = |invitation: &mut Invitation| invitation.revoked = true;
+        self.revoke(&self.invitations, &open, revoke, entry)?;
         Ok(open.len())
+    }
+
+    /// Everything that opens the door still, under the hash of its secret.
+    pub fn open_invitations(&self, utc: u64) -> Result<Vec<([u8; 32], Invitation)>> {
+        let is_open = |i: &Invitation| !i.revoked && i.ends > utc && i.devices_left > 0;
+        records_of(&self.invitations, is_open)
+    }
+
+    /// The devices that may come in, under the hash of their credential.
+    pub fn devices(&self) -> Result<Vec<([u8; 32], Device)>> {
+        records_of(&self.devices, |device: &Device| !device.revoked)
     }
 
     /// Removes what ended so long ago that nobody asks why their link does not work: how many.
@@ -305,13 +388,18 @@ impl Store {
     }
 
     /// Locks out all devices of a user: how many.
-    pub fn lock_out_devices_of(&self, user: &UserId) -> Result<usize> {
+    pub fn lock_out_devices_of(&self, user: &UserId, entry: Entry) -> Result<usize> {
         let is_in = |device: &Device| !device.revoked && device.user == *user;
         let devices = keys_of(&self.devices, is_in)?;
-        self.revoke(&self.devices, &devices, |device: &mut Device| {
-            device.revoked = true;
-        })?;
+        let revoke = |device: &mut Device| device.revoked = true;
+        self.revoke(&self.devices, &devices, revoke, entry)?;
         Ok(devices.len())
+    }
+
+    /// Locks one device out, by the hash of its credential.
+    pub fn lock_out_device(&self, hash: &[u8; 32], entry: Entry) -> Result<()> {
+        let revoke = |device: &mut Device| device.revoked = true;
+        self.revoke(&self.devices, &[hash.into()], revoke, entry)
     }
 
     /// Changes records in one transaction, so that a device signing in at the same time is not undone.
@@ -320,8 +408,13 @@ impl Store {
         tree: &sled::Tree,
         keys: &[sled::IVec],
         revoke: impl Fn(&mut T),
+        entry: Entry,
     ) -> Result<()> {
-        let outcome = tree.transaction(|records| {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let lines = self.lines(&[entry])?;
+        let outcome = (tree, &self.journal).transaction(|(records, journal)| {
             for key in keys {
                 let Some(record) = records.get(key)? else {
                     continue;
@@ -331,6 +424,7 @@ impl Store {
                 revoke(&mut record);
                 records.insert(key.clone(), encode(&record).map_err(abort)?)?;
             }
+            journal::write(journal, &lines, self.keep_entries)?;
             Ok(())
         });
         outcome.map_err(|e| match e {
@@ -448,6 +542,29 @@ fn keys_of<T: DeserializeOwned>(
         }
     }
     Ok(keys)
+}
+
+fn records_of<T: DeserializeOwned>(
+    tree: &sled::Tree,
+    wanted: impl Fn(&T) -> bool,
+) -> Result<Vec<([u8; 32], T)>> {
+    let mut found = Vec::new();
+    for record in tree {
+        let (key, value) = record.context("reading the state")?;
+        let value = decode(&value)?;
+        if wanted(&value) {
+            let key = key.as_ref().try_into();
+            found.push((key.context("reading the key of a record")?, value));
+        }
+    }
+    Ok(found)
+}
+
+fn encoded<T: Serialize>(records: &[([u8; 32], T)]) -> Result<Vec<([u8; 32], Vec<u8>)>> {
+    let encoded = records
+        .iter()
+        .map(|(hash, record)| Ok((*hash, encode(record)?)));
+    encoded.collect()
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {

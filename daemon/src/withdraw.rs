@@ -5,7 +5,7 @@ use pttd_core::ids::UserId;
 use serde::{Deserialize, Serialize};
 
 use crate::invite::Refused;
-use crate::store::{Store, hash};
+use crate::store::{By, Store, hash};
 
 /// What to take back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,10 +26,15 @@ pub struct Withdrawn {
 }
 
 /// On disk when it returns. Blocking.
-pub fn withdraw(store: &Store, what: &What) -> Result<Withdrawn> {
+pub fn withdraw(store: &Store, what: &What, by: &By) -> Result<Withdrawn> {
     let refuse = |why| Refused { line: None, why };
+    let roster = store.roster();
+    let name = |user: &UserId| {
+        let entry = roster.users.get(user);
+        entry.map_or_else(|| user.to_string(), |entry| entry.name.clone())
+    };
     match what {
-        What::Invitation(secret) => match store.withdraw_invitation(&hash(secret))? {
+        What::Invitation(secret) => match withdraw_invitation(store, &hash(secret), by)? {
             Some(user) => Ok(Withdrawn {
                 user,
                 invitations: 1,
@@ -41,9 +46,14 @@ pub fn withdraw(store: &Store, what: &What) -> Result<Withdrawn> {
         },
         What::User(user) => {
             // First the doors, then who came in through them.
-            let invitations = store.withdraw_invitations_of(user)?;
-            let devices = store.lock_out_devices_of(user)?;
-            let is_known = store.roster().users.contains_key(user) || invitations + devices > 0;
+            let did = |what, text| by.did(what, text).about(user);
+            let text = format!("{} withdrew the invitations of {}", by.who, name(user));
+            let entry = did("invitation_withdrawn", text);
+            let invitations = store.withdraw_invitations_of(user, entry)?;
+            let text = format!("{} locked all devices of {} out", by.who, name(user));
+            let entry = did("device_locked_out", text);
+            let devices = store.lock_out_devices_of(user, entry)?;
+            let is_known = roster.users.contains_key(user) || invitations + devices > 0;
             match is_known {
                 true => Ok(Withdrawn {
                     user: user.clone(),
@@ -54,6 +64,14 @@ pub fn withdraw(store: &Store, what: &What) -> Result<Withdrawn> {
             }
         }
     }
+}
+
+/// Ends one invitation, by the hash of its secret: whose it was, if there is such a one.
+pub fn withdraw_invitation(store: &Store, hash: &[u8; 32], by: &By) -> Result<Option<UserId>> {
+    store.withdraw_invitation(hash, |user| {
+        let text = format!("{} withdrew an invitation of {user}", by.who);
+        by.did("invitation_withdrawn", text).about(user)
+    })
 }
 
 /// The secret in a link, or the text itself.

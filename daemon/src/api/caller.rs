@@ -12,6 +12,7 @@ use pttd_core::wire::signal::Role;
 
 use super::{Api, Problem};
 use crate::sign_in::Refused;
+use crate::store::By;
 
 /// Put on requests by a door that only the box's operator can open.
 #[derive(Clone, Copy)]
@@ -85,11 +86,15 @@ impl Caller {
         }
     }
 
-    /// The address they ask from, or "console".
-    pub fn from(&self) -> String {
+    /// For the journal.
+    pub fn by(&self) -> By {
         match self {
-            Caller::Operator => "console".to_string(),
-            Caller::Person(person) => person.from.to_string(),
+            Caller::Operator => By::operator(),
+            Caller::Person(person) => By {
+                who: person.name.clone(),
+                user: Some(person.user.clone()),
+                from: person.from.to_string(),
+            },
         }
     }
 }
@@ -135,7 +140,7 @@ impl FromRequestParts<Arc<Api>> for Admin {
 }
 
 fn refused(parts: &Parts, caller: &Caller, message: &str) -> Problem {
-    tracing::info!(by = caller.name(), from = caller.from(), method = %parts.method, path = parts.uri.path(), "refused");
+    tracing::info!(by = caller.name(), method = %parts.method, path = parts.uri.path(), "refused");
     Problem::forbidden(message)
 }
 

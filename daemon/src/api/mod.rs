@@ -10,10 +10,15 @@
 //! code.
 
 mod caller;
+mod channels;
+mod devices;
+mod invitations;
 mod me;
+mod members;
 mod problem;
 mod recordings;
 mod sign_in;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +37,7 @@ use crate::sign_in::SignIn;
 use crate::store::Store;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, SignedIn, Stranger};
-pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads};
+pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
 const MAX_BODY: usize = 1 << 20;
@@ -90,6 +95,17 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::one))
         .routes(routes!(recordings::audio))
+        .routes(routes!(channels::list, channels::add))
+        .routes(routes!(channels::set, channels::remove))
+        .routes(routes!(members::list))
+        .routes(routes!(members::set, members::remove))
+        .routes(routes!(members::set_all))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::set, users::remove))
+        .routes(routes!(invitations::list, invitations::add))
+        .routes(routes!(invitations::remove))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::remove))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())

@@ -10,11 +10,13 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use pttd_core::authority::{ChangeError, RosterError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use crate::invite::Refused;
 
 /// A client that sends slower than this is not waited for.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -80,9 +82,27 @@ impl Problem {
     }
 }
 
-/// The box's own fault: said in the log, where the operator looks.
+/// What is wrong with the request is said to whoever asked; the box's own fault is said in the log, where the
+/// operator looks.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Problem {
+        if let Some(not) = error.downcast_ref::<ChangeError>() {
+            let text = sentence(not);
+            return match not {
+                ChangeError::NoSuchChannel(_)
+                | ChangeError::NoSuchUser(_)
+                | ChangeError::NotAMember { .. } => Problem::not_found(text),
+                ChangeError::ChannelTaken(_)
+                | ChangeError::UserTaken(_)
+                | ChangeError::LastAdmin(_) => Problem::conflict(text),
+            };
+        }
+        if let Some(unfit) = error.downcast_ref::<RosterError>() {
+            return Problem::refused(sentence(unfit));
+        }
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            return Problem::refused(sentence(refused));
+        }
         let why = format!("{error:#}");
         tracing::error!(why, "a request failed");
         Problem::new(
@@ -90,6 +110,22 @@ impl From<anyhow::Error> for Problem {
             "internal",
             "The box could not do this. Its log says why.",
         )
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Problem {
+        anyhow::Error::from(error).into()
+    }
+}
+
+/// `there is no channel "x"` becomes `There is no channel "x".`
+pub fn sentence(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => text,
     }
 }
 

@@ -32,7 +32,7 @@ fn desk() -> Desk {
 
 impl Desk {
     fn invite(&self, guests: &[Guest]) -> Result<Vec<Card>> {
-        Ok(self.inviter.invite(guests, NOON)?.0.cards)
+        Ok(self.inviter.invite(guests, &By::operator(), NOON)?.0.cards)
     }
 
     fn refusal(&self, guests: &[Guest]) -> Refused {
@@ -56,6 +56,7 @@ fn named(name: &str, channels: &[&str]) -> Guest {
         emergency: false,
         hours: 24,
         devices: 1,
+        ends: None,
     }
 }
 

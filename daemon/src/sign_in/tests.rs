@@ -35,6 +35,7 @@ fn door() -> Door {
     let invitation = Invitation {
         user: UserId::from("anna"),
         devices_left: 1,
+        used: 0,
         ends: utc::now() + 60,
         revoked: false,
     };

@@ -48,10 +48,15 @@ fn anna() -> Roster {
     }
 }
 
+fn entry() -> Entry {
+    By::the_box().did("tested", "pttd was tested")
+}
+
 fn invitation(devices_left: u32) -> Invitation {
     Invitation {
         user: UserId::from("anna"),
         devices_left,
+        used: 0,
         ends: NOON + 3_600,
         revoked: false,
     }
@@ -110,7 +115,7 @@ fn a_refused_change_leaves_nothing_behind() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     invite(&store, "i", 1);
-    let refused = store.change(|roster| -> Result<((), _)> {
+    let refused = store.change(|roster| -> Result<((), Records)> {
         roster.users.clear();
         bail!("no")
     });
@@ -161,9 +166,12 @@ fn a_withdrawn_invitation_lets_nobody_in_and_leaves_who_is() {
     let store = open(&dir);
     invite(&store, "i", 2);
     store.redeem("i", "phone", NOON).unwrap();
-    let whose = store.withdraw_invitation(&hash("i")).unwrap();
+    let whose = store.withdraw_invitation(&hash("i"), |_| entry()).unwrap();
     assert_eq!(whose, Some(UserId::from("anna")));
-    assert_eq!(store.withdraw_invitation(&hash("j")).unwrap(), None);
+    assert_eq!(
+        store.withdraw_invitation(&hash("j"), |_| entry()).unwrap(),
+        None
+    );
     let refused = refusal(store.redeem("i", "tablet", NOON));
     assert_eq!(refused, SignInError::Withdrawn);
     assert!(!store.device("phone").unwrap().unwrap().revoked);
@@ -184,8 +192,8 @@ fn a_user_who_is_locked_out_loses_links_and_devices_and_nobody_else_does() {
             from_token: false,
         };
         store.put_device("bens", &ben).unwrap();
-        assert_eq!(store.withdraw_invitations_of(&anna).unwrap(), 1);
-        assert_eq!(store.lock_out_devices_of(&anna).unwrap(), 1);
+        assert_eq!(store.withdraw_invitations_of(&anna, entry()).unwrap(), 1);
+        assert_eq!(store.lock_out_devices_of(&anna, entry()).unwrap(), 1);
     }
     let store = open(&dir);
     assert!(store.device("phone").unwrap().unwrap().revoked);
@@ -195,7 +203,7 @@ fn a_user_who_is_locked_out_loses_links_and_devices_and_nobody_else_does() {
         SignInError::Withdrawn
     );
     assert_eq!(
-        store.lock_out_devices_of(&anna).unwrap(),
+        store.lock_out_devices_of(&anna, entry()).unwrap(),
         0,
         "they are already"
     );

@@ -12,7 +12,7 @@ use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::invite::Inviter;
 use crate::roster_file;
-use crate::store::{Store, hash};
+use crate::store::{By, Store, hash};
 use crate::tokens::Tokens;
 use crate::utc;
 
@@ -36,6 +36,7 @@ fn site() -> Site {
     let invitation = Invitation {
         user: UserId::from("anna"),
         devices_left: 1,
+        used: 0,
         ends: utc::now() + 60,
         revoked: false,
     };
@@ -220,6 +221,7 @@ async fn a_device_that_never_heard_the_answer_asks_again_and_is_in() {
     let of_ben = Invitation {
         user: UserId::from("ben"),
         devices_left: 1,
+        used: 0,
         ends: utc::now() + 60,
         revoked: false,
     };
@@ -231,7 +233,9 @@ async fn a_device_that_never_heard_the_answer_asks_again_and_is_in() {
     assert_eq!(annas.status(), StatusCode::FORBIDDEN);
     assert_eq!(json_of(annas).await["error"], "device_taken");
     let anna = UserId::from("anna");
-    site.store.lock_out_devices_of(&anna).unwrap();
+    site.store
+        .lock_out_devices_of(&anna, By::operator().did("x", "x"))
+        .unwrap();
     let locked_out = sign_in("i", &credential).await;
     assert_eq!(json_of(locked_out).await["error"], "device_taken");
     for malformed in ["", "A", &"A".repeat(44), &"!".repeat(43)] {

@@ -88,11 +88,8 @@ impl Roster {
         id: Option<ChannelId>,
         change: ChannelChange,
     ) -> Result<ChannelId, ChangeError> {
-        let name = change.name.clone();
-        let id = id.unwrap_or_else(|| {
-            let taken = |id: &str| self.channels.contains_key(&ChannelId::from(id));
-            fresh_id(name.as_deref().unwrap_or_default(), "channel", taken).into()
-        });
+        let name = change.name.as_deref().unwrap_or_default();
+        let id = id.unwrap_or_else(|| self.free_channel_id(name));
         if self.channels.contains_key(&id) {
             return Err(ChangeError::ChannelTaken(id));
         }
@@ -132,11 +129,8 @@ impl Roster {
         id: Option<UserId>,
         change: UserChange,
     ) -> Result<UserId, ChangeError> {
-        let name = change.name.clone();
-        let id = id.unwrap_or_else(|| {
-            let taken = |id: &str| self.users.contains_key(&UserId::from(id));
-            fresh_id(name.as_deref().unwrap_or_default(), "guest", taken).into()
-        });
+        let name = change.name.as_deref().unwrap_or_default();
+        let id = id.unwrap_or_else(|| self.free_id(name));
         if self.users.contains_key(&id) {
             return Err(ChangeError::UserTaken(id));
         }
@@ -248,33 +242,6 @@ impl Roster {
             _ => Ok(()),
         }
     }
-}
-
-/// `Anna Smith` becomes `anna-smith`; letters an id cannot have are left out, and a number is added to one that
-/// is taken.
-fn fresh_id(name: &str, otherwise: &str, taken: impl Fn(&str) -> bool) -> String {
-    let mut base = String::new();
-    for word in name.split(|c: char| !c.is_alphanumeric()) {
-        let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
-        if word.is_empty() {
-            continue;
-        }
-        if !base.is_empty() {
-            base.push('-');
-        }
-        base.push_str(&word.to_ascii_lowercase());
-    }
-    base.truncate(56);
-    if base.is_empty() {
-        base.push_str(otherwise);
-    }
-    let mut id = base.clone();
-    let mut number = 1;
-    while taken(&id) {
-        number += 1;
-        id = format!("{base}-{number}");
-    }
-    id
 }
 
 #[cfg(test)]

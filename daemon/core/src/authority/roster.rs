@@ -238,6 +238,18 @@ impl Roster {
         }
     }
 
+    /// An id for somebody new: `Anna Smith` becomes `anna-smith`, or `anna-smith-2` where that one is taken.
+    pub fn free_id(&self, name: &str) -> UserId {
+        let taken = |id: &str| self.users.contains_key(&UserId::from(id));
+        free(id_from(name, "guest"), taken).into()
+    }
+
+    /// The same for a new channel.
+    pub fn free_channel_id(&self, name: &str) -> ChannelId {
+        let taken = |id: &str| self.channels.contains_key(&ChannelId::from(id));
+        free(id_from(name, "channel"), taken).into()
+    }
+
     /// Whether this person is on it, and not a guest whose time is over.
     pub fn has_now(&self, user: &UserId, utc: u64) -> bool {
         let user = self.users.get(user);
@@ -257,18 +269,6 @@ impl Roster {
             *members.entry(channel).or_default() += 1;
         }
         members
-    }
-
-    /// An id for somebody new: `Anna Smith` becomes `anna-smith`, or `anna-smith-2` where that one is taken.
-    pub fn free_id(&self, name: &str) -> UserId {
-        let base = id_from(name);
-        let mut id = UserId::from(base.as_str());
-        let mut number = 1;
-        while self.users.contains_key(&id) {
-            number += 1;
-            id = UserId::from(format!("{base}-{number}").as_str());
-        }
-        id
     }
 
     /// Whether it may become this large, where `before` is what it was.
@@ -385,7 +385,7 @@ fn check_name(what: &'static str, id: &str, name: &str) -> Result<(), RosterErro
 }
 
 /// Letters an id cannot have are left out.
-fn id_from(name: &str) -> String {
+fn id_from(name: &str, otherwise: &str) -> String {
     let mut id = String::new();
     for word in name.split(|c: char| !c.is_alphanumeric()) {
         let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -399,9 +399,20 @@ fn id_from(name: &str) -> String {
     }
     id.truncate(56);
     match id.is_empty() {
-        true => "guest".to_string(),
+        true => otherwise.to_string(),
         false => id,
     }
+}
+
+/// With a number where it is taken.
+fn free(base: String, taken: impl Fn(&str) -> bool) -> String {
+    let mut id = base.clone();
+    let mut number = 1;
+    while taken(&id) {
+        number += 1;
+        id = format!("{base}-{number}");
+    }
+    id
 }
 
 /// Whether people can be shown this as a name: a name that turns the direction of the text around would pass

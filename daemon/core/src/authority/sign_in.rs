@@ -13,6 +13,9 @@ use crate::ids::UserId;
 pub struct Invitation {
     pub user: UserId,
     pub devices_left: u32,
+    /// Devices that came in with it.
+    #[serde(default)]
+    pub used: u32,
     pub ends: u64,
     pub revoked: bool,
 }
@@ -85,6 +88,7 @@ pub fn redeem(
     };
     let left = Invitation {
         devices_left: invitation.devices_left - 1,
+        used: invitation.used + 1,
         ..invitation.clone()
     };
     Ok((left, device))
