@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
-use crate::store::{By, Records, short_id};
+use crate::store::{By, Records, Store, short_id};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -131,6 +131,27 @@ impl Control {
             tokio::task::spawn_blocking(lock_out).await?
         });
         carried_out.await?
+    }
+
+    /// Makes a change that may put somebody on the roster, and returns when it counts. It is finished also
+    /// where whoever asked is gone before the answer: what is on disk has to count.
+    pub async fn at_the_door<T: Send + 'static, E: From<anyhow::Error> + Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Store) -> Result<(T, Arc<Roster>), E> + Send + 'static,
+    ) -> Result<(T, Arc<Roster>), E> {
+        let control = self.clone();
+        let changing = tokio::spawn(async move {
+            let _changing = control.changing.lock().await;
+            let store = control.inviter.store.clone();
+            let before = store.roster();
+            let changed = tokio::task::spawn_blocking(move || change(&store)).await;
+            let (answer, roster) = changed.map_err(anyhow::Error::from)??;
+            if !Arc::ptr_eq(&before, &roster) {
+                control.tell(roster.clone()).await;
+            }
+            Ok((answer, roster))
+        });
+        changing.await.map_err(anyhow::Error::from)?
     }
 
     /// Returns when the roster counts.
@@ -277,7 +298,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::roster_file;
-    use crate::store::{Store, hash};
+    use crate::store::hash;
 
     #[tokio::test]
     async fn a_daemon_that_does_not_answer_is_not_waited_for_forever() {

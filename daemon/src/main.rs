@@ -11,6 +11,7 @@ mod listen;
 mod media;
 mod origins;
 mod pki;
+mod poster;
 mod reactor;
 mod recorder;
 mod roster_file;

@@ -248,6 +248,7 @@ impl Reactor {
                 Output::Build { transport, sdp } => self.build(transport, sdp),
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
+                Output::Keep(_) => {}
                 Output::Happened(what) => self.witness(&what),
             }
         }

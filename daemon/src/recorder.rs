@@ -34,9 +34,6 @@ use crate::reactor::Witness;
 use crate::store::Store;
 use crate::utc;
 
-pub use self::shelf::free;
-pub use self::talk::moment;
-
 /// Beginnings and ends: fifty channels make a handful a second.
 const HAPPENINGS: usize = 1024;
 /// Packets: six seconds of fifty busy channels, while the disk is slow.

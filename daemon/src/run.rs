@@ -259,6 +259,7 @@ fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
         now: Instant::now(),
         utc_ms,
         transmission: TransmissionId(utc_ms.max(unused)),
+        board: Default::default(),
     };
     Ok(Edge::new(edge_settings(settings), store.roster(), start))
 }

@@ -2,6 +2,7 @@
 //! randomness are arguments. The daemon (`pttd`) feeds these machines and carries out what they say.
 
 pub mod authority;
+pub mod dispatch;
 pub mod edge;
 pub mod floor;
 pub mod ids;

@@ -12,9 +12,11 @@
 mod caller;
 mod channels;
 mod devices;
+mod door;
 mod invitations;
 mod me;
 mod members;
+mod posters;
 mod problem;
 mod recordings;
 mod sign_in;
@@ -88,6 +90,9 @@ impl utoipa::Modify for Bearer {
 pub fn router(api: Arc<Api>) -> Router {
     let strangers = OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
+        .routes(routes!(door::join))
+        .routes(routes!(door::greet))
+        .routes(routes!(door::ask))
         .layer(DefaultBodyLimit::max(MAX_STRANGERS_BODY));
     let routes = OpenApiRouter::new()
         .merge(strangers)
@@ -106,6 +111,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(invitations::remove))
         .routes(routes!(devices::list))
         .routes(routes!(devices::remove))
+        .routes(routes!(posters::list, posters::add))
+        .routes(routes!(posters::remove))
+        .routes(routes!(posters::sheet))
+        .routes(routes!(door::arrivals))
+        .routes(routes!(door::decide))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
