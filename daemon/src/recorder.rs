@@ -34,6 +34,9 @@ use crate::reactor::Witness;
 use crate::store::Store;
 use crate::utc;
 
+pub use self::ogg_file::hex;
+pub use self::talk::moment;
+
 /// Beginnings and ends: fifty channels make a handful a second.
 const HAPPENINGS: usize = 1024;
 /// Packets: six seconds of fifty busy channels, while the disk is slow.

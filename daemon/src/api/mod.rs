@@ -18,7 +18,7 @@ mod me;
 mod members;
 mod posters;
 mod problem;
-mod recordings;
+pub mod recordings;
 mod sign_in;
 mod users;
 

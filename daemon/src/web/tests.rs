@@ -51,6 +51,7 @@ fn site() -> Site {
     let api = api::router(Arc::new(Api {
         control: Arc::new(Control::new(inviter, None)),
         sign_in: sign_in.clone(),
+        recordings: settings.recorder().folder,
     }));
     let web = Web {
         box_name: settings.box_name(),
