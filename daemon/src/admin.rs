@@ -18,6 +18,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use pttd_core::authority::Roster;
+use pttd_core::edge::SessionView;
+use pttd_core::ids::SessionId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
@@ -71,7 +73,7 @@ impl Control {
     }
 
     /// Carried out to its end, even where whoever asked goes away meanwhile: what is on disk shall count.
-    async fn carry_out<T: Send + 'static>(
+    pub async fn carry_out<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce() -> Result<(T, Arc<Roster>)> + Send + 'static,
     ) -> Result<T> {
@@ -131,6 +133,22 @@ impl Control {
             tokio::task::spawn_blocking(lock_out).await?
         });
         carried_out.await?
+    }
+
+    /// None where no daemon runs.
+    pub async fn sessions(&self) -> Vec<SessionView> {
+        match &self.reactor {
+            Some(reactor) => reactor.sessions().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Ends a session; false: there is no such session.
+    pub async fn kick(&self, session: SessionId) -> bool {
+        match &self.reactor {
+            Some(reactor) => reactor.kick(session).await,
+            None => false,
+        }
     }
 
     /// Returns when the roster counts.

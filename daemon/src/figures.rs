@@ -10,6 +10,10 @@ pub fn describe() {
     );
     describe_gauge!("pttd_websockets", "WebSockets open");
     describe_gauge!("pttd_talks", "channels on which someone is heard now");
+    describe_gauge!(
+        "pttd_board_unwritten",
+        "1 while the dispatchers' calls, emergencies, positions or silences are newer than what is on disk"
+    );
     describe_gauge!("pttd_media_transports", "WebRTC connections of a shard");
     for (name, meaning) in [
         (
@@ -17,6 +21,10 @@ pub fn describe() {
             "answers of the floors: granted, denied, revoked",
         ),
         ("pttd_sign_ins_total", "uses of an invitation, by outcome"),
+        (
+            "pttd_joins_total",
+            "people at the posters: admitted, waits, turned_away, refused",
+        ),
         (
             "pttd_connections_turned_away_total",
             "TCP connections beyond the limit",

@@ -1,4 +1,4 @@
-//! The box's memory: identity, keys, roster, invitations, devices. What a method here returned from is on
+//! The box's memory: identity, keys, roster, invitations, devices, posters. What a method here returned from is on
 //! disk and survives a power cut.
 //!
 //! sled's own `flush()` ends in `sync_file_range`, which a power cut does not respect. Measured: with an
@@ -8,6 +8,7 @@
 pub mod board;
 mod disk;
 mod journal;
+mod posters;
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -28,6 +29,7 @@ use crate::sign_in::new_secret;
 
 pub use self::disk::AsOwner;
 pub use self::journal::{By, Entry, TalkFigures};
+pub use self::posters::{Answer, AtTheDoor, DoorError, MAX_POSTERS, Printed, TooManyPosters, Wifi};
 
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
@@ -40,7 +42,7 @@ pub const JOURNAL_KEPT: u64 = 100_000;
 const MAX_TOKEN_DEVICES: usize = 32;
 
 /// Below this the box says so while it still works.
-const LEAST_FREE_BYTES: u128 = 16 << 20;
+const LEAST_FREE_BYTES: u64 = 16 << 20;
 
 /// How a record is called where people and programs see it: the first 16 digits of its hash.
 pub fn short_id(hash: &[u8; 32]) -> String {
@@ -76,6 +78,8 @@ pub struct Store {
     roster: sled::Tree,
     invitations: sled::Tree,
     devices: sled::Tree,
+    posters: sled::Tree,
+    arrivals: sled::Tree,
     journal: sled::Tree,
     board: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
@@ -151,6 +155,8 @@ impl Store {
             roster: tree("roster")?,
             invitations: tree("invitations")?,
             devices: tree("devices")?,
+            posters: tree("posters")?,
+            arrivals: tree("arrivals")?,
             journal: tree("journal")?,
             board: tree("board")?,
             next_entry: AtomicU64::new(0),
@@ -293,12 +299,17 @@ impl Store {
         if let Err(TransactionError::Storage(error)) = written {
             return Err(error).context("writing the roster");
         }
+        Ok((answer, self.now_counts(roster)?))
+    }
+
+    /// The roster as it was just written, once it is on disk.
+    fn now_counts(&self, roster: Roster) -> Result<Arc<Roster>> {
         // A big roster lives in a file of its own, which the sync of `db` alone does not cover.
         self.commit()?;
         self.sync_all()?;
         let roster = Arc::new(roster);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = roster.clone();
-        Ok((answer, roster))
+        Ok(roster)
     }
 
     /// Uses an invitation for a device, in one transaction: of two phones after the last place one gets it.
@@ -469,14 +480,19 @@ impl Store {
     /// Whether the next write can be expected to succeed.
     pub fn check(&self) -> Result<()> {
         self.unbroken()?;
-        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
-        let free = u128::from(disk.blocks_available()) * u128::from(disk.fragment_size());
+        let free = self.free_bytes()?;
         ensure!(
             free >= LEAST_FREE_BYTES,
             "the disk of the box's memory has only {} MiB left: free some room",
             free >> 20
         );
         Ok(())
+    }
+
+    /// Room on the disk of the box's memory.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
+        Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
     }
 
     fn unbroken(&self) -> Result<()> {

@@ -10,8 +10,8 @@ const list = new Intl.ListFormat('en', { type: 'conjunction' });
 /** "Ops, Stage and Gate" */
 export const joined = (names) => list.format(names);
 
-/** 14:02:31, for the log */
-export const timeToTheSecond = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+/** 14:02:31, for the log: short, and the same for whoever takes over. */
+export const timeToTheSecond = (ms) => new Date(ms).toLocaleTimeString([], { hourCycle: 'h23', hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 export const words = {
   title: 'Dispatch',
@@ -30,7 +30,6 @@ export const words = {
     hearAll: 'Hear all',
     muteAll: 'Mute all',
     muteRest: 'Mute the rest',
-    recordings: (missed) => (missed ? `Recordings, ${missed} missed` : 'Recordings'),
     settings: 'Settings',
     side: (n) => (n ? `Calls, ${n} open` : 'Calls'),
     position: (name) => `Position: ${name}`,
@@ -54,7 +53,7 @@ export const words = {
     connecting: 'Connecting …',
     offline: 'Not connected',
     pressed: 'Asking …',
-    onAir: 'You are on air',
+    onAir: 'On air',
     queued: (place) => (place === 1 ? 'You are next' : `${place - 1} before you`),
     denied: (reason, name) => (shared.denied[reason] ?? shared.denied.other)(name),
     revoked: (reason) => shared.revoked[reason] ?? shared.revoked.other,
@@ -64,7 +63,6 @@ export const words = {
     last: (name, at) => `${name} ${timeOfDay(at)}`,
     none: 'No talks yet',
     you: 'You',
-    fold: (name, n) => `${name}, ${plural(n, 'channel', 'channels')}`,
     moved: (name, place) => `${name} is now number ${place}.`,
   },
 
@@ -108,7 +106,6 @@ export const words = {
     holder: (name) => `${name} sits here`,
     take: 'Sit down',
     takeOver: (name) => `Take over from ${name}`,
-    takeOverSure: (name) => `Really take it from ${name}?`,
     remove: 'Remove',
     removeSure: (name) => `Remove ${name} for good?`,
     fresh: 'A new position',
@@ -263,3 +260,6 @@ const reasons = {
 /** What a key is called on its cap, from KeyboardEvent.code. */
 export const keyName = (code) =>
   ({ Space: 'Space', Backquote: '`', Enter: 'Enter' })[code] ?? code.replace(/^(Key|Digit)/, '').replace(/([a-z])([A-Z0-9])/g, '$1 $2');
+
+/** words.side.calls by the name 'side.calls', for the page's data-word attributes. */
+export const wordAt = (path) => path.split('.').reduce((at, key) => at[key], words);

@@ -3,34 +3,15 @@
 //   press (button, key, headset) --> START --> box --> START_SUCCESS --> the microphone goes on the channel's transport
 //   box --> session --> channels (floor.js) --> view
 //
-// For tests and for whoever looks from outside:
-//   window.pttd               read-only: {connected, session, user, box, link, selected, microphone, soundBlocked, press,
-//                             channels: {id: {name, joined, muted, talk, button, pc, sending, unheard,
-//                             members}}}
-//   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
-//   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
-//                             hearing (someone talks) | offline | listen (no microphone or no right)
-//   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
-//                             grace after a revoked one
-//   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
-//   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
-//   #emergency                hold two seconds; data-state idle | holding | on
-//   #latch                    aria-pressed
-//   #talker                   data-state idle | offline | hearing | own | emergency; #talker-name, #talker-role, #talker-time
-//   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
-//   #status                   data-state connecting | connected | restarting | off-network | unreachable | box-down |
-//                             taken | signed-out
-//   #notice                   data-kind none | wait | good | bad | emergency; #notice-words, #notice-action
-//   #recent li, #member-list li    data-state, data-presence
-//   #app                      data-view starting | sign-in | talk
-//   #sound audio[data-channel]     what each channel plays, srcObject is its stream
-// A synthetic pointerup, pointercancel or lostpointercapture needs the pointerId of its pointerdown.
+// What tests see of it (window.pttd, the data attributes) is listed in daemon/design/page.md.
 
 import { HeadsetButton, wireEmergency, wireEnds, wireTalkButton } from './button.js';
-import { keepScreenOn, watchAttention } from './device.js';
+import { Calls } from './calls.js';
+import { keepScreenOn, vibrate, watchAttention } from './device.js';
 import { Link } from './link.js';
 import { Microphone } from './microphone.js';
 import { page } from './page.js';
+import { Replay } from './replay.js';
 import { Session } from './session.js';
 import {
   forgetDevice, forgetInvitation, keepDevice, keepName, redeem, recall, remember, secretIn, storedDevice, storedName,
@@ -38,6 +19,7 @@ import {
 } from './sign-in.js';
 import { Sound } from './sound.js';
 import { Talking } from './talking.js';
+import { Emergencies } from './urgent.js';
 import * as view from './view.js';
 import { words } from './words.js';
 
@@ -54,6 +36,8 @@ let ticking = 0;
 let drawing = 0;
 let drawnAt = 0;
 let awayBefore = 0;
+/** The id of the emergency that the next tap clears. */
+let clearing = null;
 
 const { announce } = view;
 const link = new Link({ welcome, receive, cut: () => talking.linkLost(), refused: signedOut, changed: draw });
@@ -69,13 +53,19 @@ const session = new Session({
 });
 const talking = new Talking({
   session, microphone, sound, draw, say, announce,
-  targets: () => [selected()].filter(Boolean),
+  targets: () => {
+    replay.stop();
+    return [selected()].filter(Boolean);
+  },
   aired: (channel, onAir) => headset.show(channel.name, session.box, onAir),
 });
 const { press } = talking;
+const calls = new Calls({ signaling: link.signaling, say });
+const emergencies = new Emergencies({ session, raised });
+const replay = new Replay({ sound, device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
 const selected = () => session.channels.get(page.selected) ?? null;
 
-// Drawing ---------------------------------------------------------------------------------------------------------
+// Drawing
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
@@ -89,17 +79,45 @@ function soundState() {
 function notice() {
   if (link.closed) return { kind: 'wait', sentence: link.sentence, action: words.link.back[link.state], run: connect };
   if (!link.connected) return { kind: link.broken ? 'bad' : 'wait', sentence: link.sentence };
-  const urgent = [...session.channels.values()].find((each) => !isSelected(each) && each.talk?.level === 'emergency');
-  if (urgent) {
-    const sentence = words.emergency.elsewhere(urgent.talk.talker.name, urgent.name);
-    return { kind: 'emergency', sentence, action: words.emergency.go, run: () => select(urgent.id) };
-  }
   if (passing) return passing;
+  const echoed = selected()?.echoed;
+  if (echoed) {
+    const sentence = words.echo[echoed.verdict](echoed.offByDb, echoed.lostPercent);
+    return { kind: echoed.verdict === 'good' ? 'good' : 'bad', sentence };
+  }
   if (sound.blocked) return { kind: 'wait', sentence: words.sound.blocked };
   if (microphone.refused || microphone.state === 'lost') return { kind: 'bad', sentence: words.microphone[microphone.state] };
   const heard = soundState();
   if (heard.state === 'bad') return { kind: 'bad', sentence: heard.words };
   return { kind: 'none', sentence: '' };
+}
+
+/** What the banner shows, and what its button does. */
+function alarm() {
+  const first = emergencies.shown(page.selected);
+  return first && { ...first, ...alarmAction(first) };
+}
+
+function alarmAction(emergency) {
+  if (emergency.ours) {
+    const sure = clearing === emergency.id;
+    return { action: sure ? words.emergency.clearSure : words.emergency.clear, run: () => clear(emergency, sure) };
+  }
+  if (emergency.channelId !== page.selected) return { action: words.emergency.go, run: () => select(emergency.channelId) };
+  const { me } = session;
+  if (me.role === 'user' || emergency.acknowledgedBy?.includes(me.name)) return {};
+  return { action: words.emergency.seen, run: () => emergencies.acknowledge(emergency) };
+}
+
+// It asks once: what is cleared is gone for everyone.
+function clear(emergency, sure) {
+  clearing = sure ? null : emergency.id;
+  if (sure) emergencies.clear(emergency);
+  else setTimeout(() => {
+    clearing = null;
+    draw();
+  }, NOTICE_MS);
+  draw();
 }
 
 // People come by the hundred; everything else is drawn at once.
@@ -112,11 +130,13 @@ function drawSoon() {
 
 function look() {
   const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
-  return { ...page, link, session, channel: selected(), microphone, sound: soundState(), press: press.active, keyboard, notice: notice() };
+  return { ...page, link, session, channel: selected(), microphone, sound: soundState(), press: press.active, keyboard, replay, notice: notice(), alarm: alarm() };
 }
 
 function drawClock() {
-  if (document.visibilityState === 'visible') view.drawClock(look());
+  if (document.visibilityState !== 'visible') return;
+  view.drawClock(look());
+  if (replay.talk) view.drawLevel(Math.min(1, replay.at / replay.talk.lasted));
 }
 
 // The files of this page belong to the program that served them; a newer box may say what they do not know.
@@ -132,31 +152,50 @@ function draw() {
   drawing = 0;
   drawnAt = performance.now();
   view.draw(look());
-  const onAir = selected()?.mine.state === 'onair';
-  const talk = selected()?.talk;
+  const now = performance.now();
+  const channel = selected();
+  const onAir = channel?.mine.state === 'onair';
+  const sounds = channel?.talk || channel?.echoed?.until > now;
   if (onAir) sound.measure(microphone.track, view.drawLevel);
-  else if (talk) sound.measure(sound.stream(page.selected), view.drawLevel);
+  else if (sounds) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
   // The clock runs only while there is a time to show.
-  if ((onAir || talk) && !ticking) ticking = setInterval(drawClock, 250);
-  if (!onAir && !talk && ticking) {
+  const runs = onAir || sounds || replay.talk || channel?.silencedFor(now) > 0 || emergencies.list.length > 0;
+  if (runs && !ticking) ticking = setInterval(tick, 250);
+  if (!runs && ticking) {
     clearInterval(ticking);
     ticking = 0;
   }
 }
 
-/** Says a sentence for a while. */
-function say(sentence, kind = 'good') {
+// What ends by itself is drawn as ended.
+let ranOut = '';
+function tick() {
+  const now = performance.now();
+  const channel = selected();
+  const running = `${channel?.echoed?.until > now} ${channel?.silencedFor(now) > 0}`;
+  if (running !== ranOut) draw();
+  else drawClock();
+  ranOut = running;
+}
+
+function replayChanged() {
+  view.drawLevel(0);
+  draw();
+}
+
+/** Says a sentence for a while, with something to do about it. */
+function say(sentence, kind = 'good', action = null, run = null) {
   clearTimeout(passing?.timer);
   const timer = setTimeout(() => {
     passing = null;
     draw();
   }, NOTICE_MS);
-  passing = { kind, sentence, timer };
+  passing = { kind, sentence, action, run, timer };
   draw();
 }
 
-// The box ---------------------------------------------------------------------------------------------------------
+// The box
 
 function connect() {
   view.showView('talk');
@@ -170,6 +209,7 @@ function welcome(message) {
   talking.linkBack(resumed, message.channels);
   session.list(message.channels);
   if (resumed) session.wake(true);
+  emergencies.linkBack();
   tellPresence(true);
   if (awayBefore && selected()) say(words.away(awayBefore, selected().name));
   awayBefore = 0;
@@ -185,6 +225,19 @@ function receive(message) {
 /** What is not about one channel's floor and people. */
 function told(message) {
   if (message.type === 'ERROR') say(message.message, 'bad');
+  if (message.type === 'EMERGENCIES') emergencies.take(message.emergencies, performance.now());
+}
+
+/** A new emergency: nobody overhears it, and whoever raised it knows that it is out. */
+function raised(emergency) {
+  const channel = session.channels.get(emergency.channelId)?.name ?? '';
+  if (emergencies.isOurs(emergency)) {
+    vibrate(80);
+    return say(words.emergency.raised);
+  }
+  sound.tone('alarm');
+  vibrate(400, 150, 400, 150, 400);
+  announce(words.announce.emergency(emergency.raiser.name, channel));
 }
 
 /** What the session says of a channel. */
@@ -195,6 +248,14 @@ function happened(channel, what, message) {
       return talkBegan(channel);
     case 'over':
       return isSelected(channel) && announce(words.announce.over);
+    case 'call':
+      return calls.changed(channel);
+    case 'silenced': {
+      const left = channel.silencedFor(performance.now());
+      return left ? say(words.silenced.begun(message.by, Math.ceil(left / 60000)), 'bad') : say(words.silenced.over);
+    }
+    case 'echo':
+      return announce(words.echo[message.verdict](message.offByDb, message.lostPercent));
     case 'removed':
       say(message?.message || words.removedFrom(channel.name), 'bad');
       return chooseOne();
@@ -206,8 +267,10 @@ function happened(channel, what, message) {
 
 function talkBegan(channel) {
   const { talker, level } = channel.talk;
+  // Who is live comes first.
+  if (!channel.muted && replay.stop()) say(words.replay.stopped(talker.name));
   if (level === 'emergency') {
-    sound.tone('alarm');
+    if (!emergencies.on(channel.id)) sound.tone('alarm');
     announce(words.announce.emergency(talker.name, channel.name));
   } else if (isSelected(channel)) {
     announce(words.announce.talks(talker.name, channel.name));
@@ -226,6 +289,7 @@ function chooseOne() {
 function select(id) {
   if (id === page.selected || !session.channels.has(id)) return;
   press.end('switched');
+  replay.stop();
   selected()?.seen(true);
   page.selected = id;
   remember(SELECTED, id);
@@ -243,7 +307,7 @@ function tellPresence(anew = false) {
   if (link.signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }
 
-// The device ------------------------------------------------------------------------------------------------------
+// The device
 
 function microphoneChanged(state, before) {
   if (state === 'ready' && before === 'lost') say(words.microphone.back);
@@ -258,11 +322,16 @@ function microphoneReplaced(_track, label) {
   say(words.microphone.changed(label));
 }
 
-const emergencyKey = wireEmergency(byId('emergency'), press, () => page.latch, (held) => {
-  page.emergencyHeld = held;
-  draw();
+const emergencyKey = wireEmergency(byId('emergency'), press, () => page.latch, {
+  show: (held) => {
+    page.emergencyHeld = held;
+    draw();
+  },
+  raise: () => selected() && !emergencies.raise(selected().id) && say(words.emergency.owed, 'bad'),
 });
-wireTalkButton(byId('talk-button'), press, () => page.latch);
+// Whoever has an emergency open talks in it.
+const level = () => (emergencies.own(page.selected) ? 'emergency' : 'normal');
+wireTalkButton(byId('talk-button'), press, () => page.latch, level);
 wireEnds((reason) => {
   emergencyKey.rest();
   press.end(reason);
@@ -284,7 +353,27 @@ onTap(byId('channel-list'), (event) => {
   const button = event.target.closest('[data-channel]');
   if (button) select(button.dataset.channel);
 });
-onTap(byId('notice-action'), () => notice().run?.());
+onTap(byId('notice-action'), () => {
+  const { run } = notice();
+  clearTimeout(passing?.timer);
+  passing = null;
+  run?.();
+  draw();
+});
+onTap(byId('alarm-action'), () => alarm()?.run?.());
+onTap(byId('call'), () => selected() && calls.ask(selected()));
+onTap(byId('rec'), () => say(words.rec.about));
+onTap(byId('recent'), (event) => {
+  const id = Number(event.target.closest('[data-talk]')?.dataset.talk);
+  const channel = selected();
+  const talk = channel?.recent.find((each) => each.transmissionId === id);
+  if (!talk) return;
+  if (replay.talk?.transmissionId === id) return replay.stop();
+  if (channel.talk) return say(words.replay.busy(channel.talk.talker.name), 'wait');
+  press.end('replay');
+  talk.unheard = false;
+  replay.play(talk);
+});
 
 // A browser plays nothing before a tap or a key, and on a phone the tap counts only once the finger is lifted.
 let unlocked = false;
@@ -318,7 +407,7 @@ watchAttention({
 });
 addEventListener('offline', () => link.signaling.hurry());
 
-// Signing in ------------------------------------------------------------------------------------------------------
+// Signing in
 
 function keep(credential, mark) {
   if (!keepDevice(credential, mark)) say(words.signIn.storage, 'bad');
@@ -331,6 +420,8 @@ function leave(sentence) {
   press.end('signed out');
   link.leave(sentence);
   session.end();
+  emergencies.end();
+  replay.stop();
   page.selected = null;
   microphone.release();
   draw();
@@ -390,7 +481,7 @@ byId('about').addEventListener('close', () => {
   signOut.textContent = words.about.signOut;
 });
 
-// From outside ----------------------------------------------------------------------------------------------------
+// From outside
 
 Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
   connected: link.connected,
@@ -402,6 +493,7 @@ Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
   microphone: microphone.state,
   soundBlocked: sound.blocked,
   press: press.active,
+  replay: replay.talk && { transmissionId: replay.talk.transmissionId, at: replay.at },
   channels: Object.fromEntries([...session.channels.values()].map((channel) => [channel.id, view.outline(channel, look())])),
 }) });
 
