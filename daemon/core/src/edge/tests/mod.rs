@@ -72,6 +72,8 @@ struct Rig {
     /// Who is heard, by route; what the shards were told last.
     heard: BTreeMap<RouteId, TransportId>,
     open: BTreeMap<TransportId, RouteId>,
+    /// As what a talker's packets are recorded.
+    recorded: BTreeMap<RouteId, TransmissionId>,
     /// What the shards know of the routes: recorded, echo.
     settings: BTreeMap<RouteId, (bool, bool)>,
     happened: Vec<Happening>,
@@ -129,6 +131,7 @@ impl Rig {
             closed: Vec::new(),
             heard: BTreeMap::new(),
             open: BTreeMap::new(),
+            recorded: BTreeMap::new(),
             settings: BTreeMap::new(),
             happened: Vec::new(),
             kept: None,
@@ -183,8 +186,14 @@ impl Rig {
                     self.open.remove(&transport);
                 }
                 Output::Media(Command::Talker {
-                    route, transport, ..
+                    route,
+                    transport,
+                    transmission,
                 }) => {
+                    match transmission {
+                        Some(transmission) => self.recorded.insert(route, transmission),
+                        None => self.recorded.remove(&route),
+                    };
                     match transport {
                         Some(transport) => self.heard.insert(route, transport),
                         None => self.heard.remove(&route),
