@@ -111,6 +111,9 @@ impl Here {
             control: Arc::new(Control::new(inviter, None)),
             sign_in: Arc::new(sign_in),
             recordings: settings.recorder().folder,
+            limits: settings.limits,
+            setup: None,
+            running: None,
         };
         Ok(Here {
             router: api::router(Arc::new(api)).layer(Extension(api::Operator)),

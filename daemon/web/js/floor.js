@@ -132,6 +132,9 @@ export class Channel {
       case 'MEMBER_LEFT':
         this.members.delete(message.sessionId);
         return '';
+      case 'MEMBERS_LEFT':
+        for (const sessionId of message.sessionIds) this.members.delete(sessionId);
+        return '';
       case 'START_SUCCESS':
         if (!this.waiting) return '';
         this.mine = {
@@ -180,9 +183,12 @@ export class Channel {
         if (message.userId !== this.me.userId) return null;
         this.silenced = message.leftMs ? { until: now + message.leftMs, by: message.by } : null;
         return 'silenced';
-      case 'CALL':
+      case 'CALL': {
+        const before = this.call;
         this.call = { callId: message.callId, state: message.state, by: message.by };
-        return 'call';
+        // Told again whenever the connection is back.
+        return before?.state === message.state && before.by === message.by ? '' : 'call';
+      }
       case 'ECHO':
         this.echoed = { ...message, until: now + message.playsMs };
         return 'echo';

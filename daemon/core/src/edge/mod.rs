@@ -329,6 +329,11 @@ impl Edge {
         self.tell_changes(now);
     }
 
+    /// The dispatchers' work as it is now.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
     pub fn counters(&self) -> Counters {
         self.counters
     }
