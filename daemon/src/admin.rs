@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
-use crate::store::{By, Records, short_id};
+use crate::store::{By, Records, Store, short_id};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -125,7 +125,7 @@ impl Control {
                 else {
                     return Ok(false);
                 };
-                let text = format!("{} locked a device of {} out", by.who, device.user);
+                let text = format!("locked a device of {} out", device.user);
                 let entry = by.did("device_locked_out", text).about(&device.user);
                 store.lock_out_device(hash, entry)?;
                 Ok(true)
@@ -149,6 +149,27 @@ impl Control {
             Some(reactor) => reactor.kick(session).await,
             None => false,
         }
+    }
+
+    /// Makes a change that may put somebody on the roster, and returns when it counts. It is finished also
+    /// where whoever asked is gone before the answer: what is on disk has to count.
+    pub async fn at_the_door<T: Send + 'static, E: From<anyhow::Error> + Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Store) -> Result<(T, Arc<Roster>), E> + Send + 'static,
+    ) -> Result<(T, Arc<Roster>), E> {
+        let control = self.clone();
+        let changing = tokio::spawn(async move {
+            let _changing = control.changing.lock().await;
+            let store = control.inviter.store.clone();
+            let before = store.roster();
+            let changed = tokio::task::spawn_blocking(move || change(&store)).await;
+            let (answer, roster) = changed.map_err(anyhow::Error::from)??;
+            if !Arc::ptr_eq(&before, &roster) {
+                control.tell(roster.clone()).await;
+            }
+            Ok((answer, roster))
+        });
+        changing.await.map_err(anyhow::Error::from)?
     }
 
     /// Returns when the roster counts.
@@ -262,21 +283,9 @@ async fn exchange<T: DeserializeOwned>(
     path: &str,
     order: &impl Serialize,
 ) -> Result<T> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request = hyper::Request::post(path)
-        .header("host", "pttd")
-        .header("content-type", "application/json")
-        .body(Full::<Bytes>::from(serde_json::to_vec(order)?))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .context("asking the running pttd")?;
-    let ok = response.status().is_success();
-    let body = response.into_body().collect().await?.to_bytes();
-    connection.abort();
-    match ok {
+    let order = serde_json::to_vec(order)?;
+    let (status, body) = send(stream, Method::POST, path, Some(order)).await?;
+    match status.is_success() {
         true => serde_json::from_slice(&body).context("reading the running pttd's answer"),
         false => Err(match serde_json::from_slice::<Refused>(&body) {
             Ok(refused) => refused.into(),
@@ -287,6 +296,41 @@ async fn exchange<T: DeserializeOwned>(
     }
 }
 
+/// Asks the running daemon's API.
+pub async fn call(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    within(ANSWER_WITHIN, send(stream, method, path, body)).await
+}
+
+async fn send(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "pttd")
+        .header("content-type", "application/json")
+        .body(Full::<Bytes>::from(body.unwrap_or_default()))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("asking the running pttd")?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
+}
+
 #[cfg(test)]
 mod tests {
     use pttd_core::authority::Invitation;
@@ -295,7 +339,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::roster_file;
-    use crate::store::{Store, hash};
+    use crate::store::hash;
 
     #[tokio::test]
     async fn a_daemon_that_does_not_answer_is_not_waited_for_forever() {

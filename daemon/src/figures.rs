@@ -18,6 +18,10 @@ pub fn describe() {
         ),
         ("pttd_sign_ins_total", "uses of an invitation, by outcome"),
         (
+            "pttd_joins_total",
+            "people at the posters: admitted, waits, turned_away, refused",
+        ),
+        (
             "pttd_connections_turned_away_total",
             "TCP connections beyond the limit",
         ),

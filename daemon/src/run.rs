@@ -19,6 +19,7 @@ use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ use crate::reactor::{self, Reactor};
 use crate::setup::{self, Code};
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
-use crate::store::{By, Records, Store};
+use crate::store::{By, Records, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
 use crate::{listen, roster_file, show, utc};
@@ -112,14 +113,20 @@ pub async fn run(options: Options) -> Result<()> {
         tokio::task::spawn_blocking(code).await??
     };
     let setup_code = setup.as_ref().map(Code::shown);
+    let edge = {
+        let (settings, store) = (settings.clone(), store.clone());
+        tokio::task::spawn_blocking(move || edge(&settings, &store)).await??
+    };
+    let (board, boards) = watch::channel(edge.board().clone());
     let reactor = Reactor::new(
-        edge(&settings, &store),
+        edge,
         &settings.media,
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
         vec![journal.inbox().witness()],
+        board,
         health.clone(),
     )?;
     let ports = reactor.media().ports();
@@ -150,6 +157,8 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
+    let keep = board::keep(store.clone(), boards, health.clone(), stop.clone());
+    parts.spawn(keep);
     let ws = get(signaling::upgrade).with_state(signaling);
     let page = web::router(web.clone()).route("/ws", ws).merge(api.clone());
     let handles = [Handle::new(), Handle::new()];
@@ -240,7 +249,7 @@ pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Stor
         let (users, channels) = (roster.users.len(), roster.channels.len());
         store.change(|empty| {
             *empty = roster;
-            let text = format!("pttd took the roster in: {channels} channels, {users} people");
+            let text = format!("took the roster in: {channels} channels, {users} people");
             Ok(((), By::the_box().did("roster_taken_in", text)))
         })?;
         tracing::info!(users, channels, "took the roster in");
@@ -274,14 +283,16 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-fn edge(settings: &Settings, store: &Store) -> Edge {
+/// Blocking: what was kept is read.
+fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
     let utc_ms = utc::now_ms();
     let start = Start {
         now: Instant::now(),
         utc_ms,
         transmission: TransmissionId(utc_ms),
+        board: store.board().context("reading the dispatchers' board")?,
     };
-    Edge::new(edge_settings(settings), store.roster(), start)
+    Ok(Edge::new(edge_settings(settings), store.roster(), start))
 }
 
 fn edge_settings(settings: &Settings) -> edge::Settings {
@@ -324,7 +335,7 @@ async fn remove_ended_guests(control: Arc<Control>, stop: CancellationToken) -> 
             let mut records = Records::default();
             for (id, user) in roster.remove_ended(utc::now()) {
                 tracing::info!(user = %id, "a guest's time is over");
-                let text = format!("The time of {} is over", user.name);
+                let text = format!("took {} off the roster, whose time is over", user.name);
                 let entry = By::the_box().did("ended", text).about(&id);
                 records.entries.push(entry);
             }
@@ -501,13 +512,14 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge(&settings, &store),
+            edge(&settings, &store).unwrap(),
             &settings.media,
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,
             },
             Vec::new(),
+            watch::Sender::default(),
             Health::default(),
         )
         .unwrap();

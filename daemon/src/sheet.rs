@@ -69,7 +69,7 @@ fn one(cards: &Cards, card: &Card, landing: &str) -> Result<String> {
 }
 
 /// As much of a fingerprint as people compare.
-fn short(fingerprint: &str) -> String {
+pub fn short(fingerprint: &str) -> String {
     let parts: Vec<&str> = fingerprint.split(':').collect();
     match parts[..] {
         [a, b, c, d, .., w, x, y, z] => format!("{a}:{b}:{c}:{d}…{w}:{x}:{y}:{z}"),
@@ -77,7 +77,7 @@ fn short(fingerprint: &str) -> String {
     }
 }
 
-fn qr(text: &str) -> Result<String> {
+pub fn qr(text: &str) -> Result<String> {
     let svg = qr_svg(text).context("drawing a QR code")?;
     // An XML declaration has no place inside HTML.
     let start = svg.find("<svg").unwrap_or(0);

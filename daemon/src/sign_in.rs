@@ -171,8 +171,17 @@ impl SignIn {
         self.tries.may_try(from, Instant::now())
     }
 
-    pub fn tried_wrongly(&self, from: IpAddr) {
-        self.tries.failed(from, Instant::now());
+    /// Counts a wrong secret of another door, and refuses who had too many. Right ones go by, so that one
+    /// who guesses keeps no crowd behind the same address out.
+    pub fn wrong_secret(&self, from: IpAddr) -> Result<(), Refused> {
+        let now = Instant::now();
+        match self.tries.may_try(from, now) {
+            true => {
+                self.tries.failed(from, now);
+                Ok(())
+            }
+            false => Err(Refused::TooManyTries),
+        }
     }
 
     fn counted(

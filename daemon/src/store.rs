@@ -1,12 +1,14 @@
-//! The box's memory: identity, keys, roster, invitations, devices. What a method here returned from is on
+//! The box's memory: identity, keys, roster, invitations, devices, posters. What a method here returned from is on
 //! disk and survives a power cut.
 //!
 //! sled's own `flush()` ends in `sync_file_range`, which a power cut does not respect. Measured: with an
 //! `fdatasync` of its `db` file after each flush, and all files and the folder synced at open and every 64
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
+pub mod board;
 mod disk;
 mod journal;
+mod posters;
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -27,6 +29,7 @@ use crate::sign_in::new_secret;
 
 pub use self::disk::AsOwner;
 pub use self::journal::{By, Entry, TalkFigures};
+pub use self::posters::{Answer, AtTheDoor, DoorError, MAX_POSTERS, Printed, TooManyPosters, Wifi};
 
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
@@ -75,7 +78,10 @@ pub struct Store {
     roster: sled::Tree,
     invitations: sled::Tree,
     devices: sled::Tree,
+    posters: sled::Tree,
+    arrivals: sled::Tree,
     journal: sled::Tree,
+    board: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
     next_entry: AtomicU64,
     keep_entries: u64,
@@ -149,7 +155,10 @@ impl Store {
             roster: tree("roster")?,
             invitations: tree("invitations")?,
             devices: tree("devices")?,
+            posters: tree("posters")?,
+            arrivals: tree("arrivals")?,
             journal: tree("journal")?,
+            board: tree("board")?,
             next_entry: AtomicU64::new(0),
             keep_entries: 0,
             limits: Limits::default(),
@@ -290,12 +299,17 @@ impl Store {
         if let Err(TransactionError::Storage(error)) = written {
             return Err(error).context("writing the roster");
         }
+        Ok((answer, self.now_counts(roster)?))
+    }
+
+    /// The roster as it was just written, once it is on disk.
+    fn now_counts(&self, roster: Roster) -> Result<Arc<Roster>> {
         // A big roster lives in a file of its own, which the sync of `db` alone does not cover.
         self.commit()?;
         self.sync_all()?;
         let roster = Arc::new(roster);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = roster.clone();
-        Ok((answer, roster))
+        Ok(roster)
     }
 
     /// Uses an invitation for a device, in one transaction: of two phones after the last place one gets it.

@@ -252,7 +252,8 @@ async fn here() -> Response {
 
 async fn landing_file(uri: Uri, headers: HeaderMap) -> Response {
     match uri.path() {
-        "/" => file("landing.html", &headers),
+        // A poster leads here too, and its fragment comes along.
+        "/" | "/join" => file("landing.html", &headers),
         path if path.starts_with("/landing/") => file(path, &headers),
         _ => Redirect::temporary("/").into_response(),
     }

@@ -1,6 +1,7 @@
 //! Chromium with a person's voice for a microphone, and an ear on what it plays.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ pub async fn turn() -> Turn {
 pub struct Browser {
     pub page: Client,
     pub voice: Voice,
-    _driver: Driver,
+    driver: Driver,
     /// Kept open: a driver that cannot speak ends.
     _said: BufReader<ChildStdout>,
     _dir: TempDir,
@@ -64,7 +65,7 @@ impl Turn {
     pub async fn browser(&self, voice: Voice, spki: Option<&str>) -> Result<Browser> {
         let dir = tempfile::tempdir()?;
         let microphone = recording(voice, dir.path())?;
-        let (driver, said, port) = start_driver()?;
+        let (driver, said, port) = startdriver()?;
         let mut args: Vec<String> = [
             "--headless=new",
             "--no-sandbox",
@@ -113,11 +114,21 @@ impl Turn {
         Ok(Browser {
             page,
             voice,
-            _driver: driver,
+            driver,
             _said: said,
             _dir: dir,
         })
     }
+}
+
+/// A process, its parent, and its ticks in user and in system mode.
+fn stat(path: &Path) -> Option<[u64; 4]> {
+    let stat = std::fs::read_to_string(path).ok()?;
+    // The name may have spaces and brackets in it.
+    let (pid, rest) = stat.split_once(" (")?;
+    let words: Vec<&str> = rest.rsplit_once(") ")?.1.split(' ').collect();
+    let number = |at: usize| words.get(at)?.parse().ok();
+    Some([pid.parse().ok()?, number(1)?, number(11)?, number(12)?])
 }
 
 /// Ends with whoever started it, whether a browser came of it or not.
@@ -131,7 +142,7 @@ impl Drop for Driver {
     }
 }
 
-fn start_driver() -> Result<(Driver, BufReader<ChildStdout>, u16)> {
+fn startdriver() -> Result<(Driver, BufReader<ChildStdout>, u16)> {
     let driver = Command::new("chromedriver")
         .arg("--port=0")
         .stdout(Stdio::piped())
@@ -171,6 +182,25 @@ impl WebDriverCompatibleCommand for Devtools {
 }
 
 impl Browser {
+    /// What the browser has run, all its processes.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut family = vec![self.driver.0.id()];
+        let mut ticks = 0;
+        let processes: Vec<[u64; 4]> = std::fs::read_dir("/proc")?
+            .filter_map(|entry| stat(&entry.ok()?.path().join("stat")))
+            .collect();
+        while let Some(parent) = family.pop() {
+            for [pid, of, user, system] in &processes {
+                if *of == u64::from(parent) {
+                    ticks += user + system;
+                    family.push(*pid as u32);
+                }
+            }
+        }
+        // Linux counts in hundredths of a second, whatever its own tick.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     pub async fn js(&self, script: &str) -> Result<Value> {
         self.page
             .execute(script, vec![])

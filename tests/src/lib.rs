@@ -5,6 +5,7 @@
 pub mod api;
 pub mod browser;
 pub mod client;
+pub mod dispatch_page;
 pub mod endpoint;
 pub mod http;
 pub mod load;

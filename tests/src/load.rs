@@ -1,7 +1,7 @@
 //! A crowd: many devices with sound, in one thread. For measuring, so it does as little as a client can do.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -41,8 +41,10 @@ pub struct Load {
 
 enum Order {
     Adopt(Box<Endpoint>, UdpSocket, String, oneshot::Sender<usize>),
-    /// This one talks from now on, or nobody.
-    Talker(Option<usize>),
+    /// Nobody needs this one any more.
+    Leave(usize),
+    /// These talk from now on, nobody else.
+    Talkers(Vec<usize>),
     End,
 }
 
@@ -159,8 +161,13 @@ impl Load {
         is_connected.await.context("the load thread has ended")
     }
 
-    pub fn talker(&self, endpoint: Option<usize>) -> Result<()> {
-        self.order(Order::Talker(endpoint))
+    pub fn leave(&self, endpoint: usize) -> Result<()> {
+        self.order(Order::Leave(endpoint))
+    }
+
+    /// Who talks from now on: these, each at a time of its own within 20 ms.
+    pub fn talkers(&self, endpoints: &[usize]) -> Result<()> {
+        self.order(Order::Talkers(endpoints.to_vec()))
     }
 
     pub fn take_tally(&self) -> Tally {
@@ -187,6 +194,7 @@ struct Peer {
     socket: UdpSocket,
     connected: Option<oneshot::Sender<usize>>,
     armed: Option<Instant>,
+    left: bool,
 }
 
 struct Thread {
@@ -197,7 +205,8 @@ struct Thread {
     peers: Vec<Peer>,
     /// Entries may be stale: `armed` decides.
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
-    talker: Option<(usize, Instant)>,
+    /// Whoever is due next comes first.
+    talkers: VecDeque<(Instant, usize)>,
     said: u32,
 }
 
@@ -218,7 +227,7 @@ impl Thread {
             epoll,
             peers: Vec::new(),
             timers: BinaryHeap::new(),
-            talker: None,
+            talkers: VecDeque::new(),
             said: 0,
         })
     }
@@ -227,7 +236,7 @@ impl Thread {
         let mut events = vec![EpollEvent::empty(); 1024];
         loop {
             let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-            let frame = self.talker.map(|(_, at)| at);
+            let frame = self.talkers.front().map(|(due, _)| *due);
             let due = timer.into_iter().chain(frame).min();
             let wait = due.map_or(Duration::from_secs(1), |at| {
                 at.saturating_duration_since(Instant::now())
@@ -271,11 +280,24 @@ impl Thread {
                         socket,
                         connected: Some(connected),
                         armed: None,
+                        left: false,
                     });
                     self.poll(at);
                 }
                 Ok(Order::End) => return false,
-                Ok(Order::Talker(who)) => self.talker = who.map(|at| (at, Instant::now())),
+                Ok(Order::Leave(at)) => {
+                    let peer = &mut self.peers[at];
+                    peer.left = true;
+                    self.epoll
+                        .delete(&peer.socket)
+                        .expect("watching one socket less");
+                }
+                Ok(Order::Talkers(who)) => {
+                    let now = Instant::now();
+                    let apart = FRAME / who.len().max(1) as u32;
+                    let due = |(n, at)| (now + apart * n as u32, at);
+                    self.talkers = who.into_iter().enumerate().map(due).collect();
+                }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
@@ -319,12 +341,15 @@ impl Thread {
     }
 
     fn speak(&mut self) {
-        while let Some((at, due)) = self.talker {
+        while let Some((due, at)) = self.talkers.front().copied() {
             let now = Instant::now();
             if due > now {
                 return;
             }
-            self.talker = Some((at, due + FRAME));
+            self.talkers.rotate_left(1);
+            if let Some(last) = self.talkers.back_mut() {
+                last.0 = due + FRAME;
+            }
             let word = Word {
                 talker: 0,
                 number: self.said,
@@ -358,6 +383,9 @@ impl Thread {
 
     fn poll_arrived(&mut self, at: usize, arrived: Option<Duration>) {
         let peer = &mut self.peers[at];
+        if peer.left {
+            return;
+        }
         let mut line = Line {
             socket: &peer.socket,
             tally: &self.tally,

@@ -150,16 +150,14 @@ fn looks(samples: &[f32]) -> Vec<Option<Look>> {
         .collect()
 }
 
-/// Of `k` turns in the whole of it.
+/// Of `k` turns in the whole of it, as Goertzel counts it.
 fn power(samples: &[f32], k: f64) -> f64 {
-    let w = std::f64::consts::TAU * k / samples.len() as f64;
-    let (mut re, mut im) = (0.0, 0.0);
-    for (n, sample) in samples.iter().enumerate() {
-        let (sin, cos) = (w * n as f64).sin_cos();
-        re += f64::from(*sample) * cos;
-        im += f64::from(*sample) * sin;
+    let turn = 2.0 * (std::f64::consts::TAU * k / samples.len() as f64).cos();
+    let (mut one, mut two) = (0.0, 0.0);
+    for sample in samples {
+        (one, two) = (f64::from(*sample) + turn * one - two, one);
     }
-    re * re + im * im
+    one * one + two * two - turn * one * two
 }
 
 /// How much of `sent` is in `heard`, wherever it begins: near 1 the same words, much less others, 0 silence.

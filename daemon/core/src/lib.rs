@@ -2,8 +2,10 @@
 //! randomness are arguments. The daemon (`pttd`) feeds these machines and carries out what they say.
 
 pub mod authority;
+pub mod dispatch;
 pub mod edge;
 pub mod floor;
 pub mod ids;
 pub mod media;
+pub mod recording;
 pub mod wire;

@@ -12,11 +12,13 @@
 mod caller;
 mod channels;
 mod devices;
+mod door;
 mod gateway;
 mod invitations;
 mod log;
 mod me;
 mod members;
+mod posters;
 mod problem;
 mod sessions;
 mod setup;
@@ -36,12 +38,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admin::Control;
-use crate::config::Limits;
+use crate::config::{Limits, Settings};
 use crate::health::Health;
+use crate::invite::Inviter;
 use crate::journal::{self, Roll};
 use crate::setup::Code;
 use crate::sign_in::SignIn;
 use crate::store::Store;
+use crate::tokens::Tokens;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, Refusals, SignedIn, Stranger};
 pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
@@ -72,6 +76,19 @@ pub struct Running {
 }
 
 impl Api {
+    /// For a command that finds no daemon running. Blocking.
+    pub fn of_store(store: Arc<Store>, settings: &Settings) -> anyhow::Result<Api> {
+        let sign_in = SignIn::new(store.clone(), Tokens::default())?;
+        let inviter = Inviter::of_settings(store, settings)?;
+        Ok(Api {
+            control: Arc::new(Control::new(inviter, None)),
+            sign_in: Arc::new(sign_in),
+            limits: settings.limits,
+            setup: None,
+            running: None,
+        })
+    }
+
     pub fn store(&self) -> &Arc<Store> {
         &self.control.inviter.store
     }
@@ -108,6 +125,9 @@ pub fn router(api: Arc<Api>) -> Router {
     let strangers = OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(setup::is_needed, setup::set_up))
+        .routes(routes!(door::join))
+        .routes(routes!(door::greet))
+        .routes(routes!(door::ask))
         .layer(DefaultBodyLimit::max(MAX_STRANGERS_BODY));
     let routes = OpenApiRouter::new()
         .merge(strangers)
@@ -128,6 +148,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(log::log))
         .routes(routes!(log::roll_call))
         .routes(routes!(gateway::gateway))
+        .routes(routes!(posters::list, posters::add))
+        .routes(routes!(posters::remove))
+        .routes(routes!(posters::sheet))
+        .routes(routes!(door::arrivals))
+        .routes(routes!(door::decide))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())

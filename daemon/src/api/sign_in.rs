@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pttd_core::authority::SignInError;
+use pttd_core::authority::{SignInError, User};
+use pttd_core::ids::UserId;
 use pttd_core::wire::signal::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,7 +33,7 @@ pub struct LetIn {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct LetInUser {
+pub struct LetInUser {
     user_id: String,
     name: Option<String>,
     #[schema(value_type = Option<String>, example = "user")]
@@ -41,14 +42,19 @@ struct LetInUser {
 
 impl From<&Admitted> for LetIn {
     fn from(admitted: &Admitted) -> LetIn {
-        let entry = admitted.entry();
         LetIn {
             device: admitted.device.clone(),
-            user: LetInUser {
-                user_id: admitted.user.to_string(),
-                name: entry.map(|user| user.name.clone()),
-                role: entry.map(|user| user.role),
-            },
+            user: LetInUser::new(&admitted.user, admitted.entry()),
+        }
+    }
+}
+
+impl LetInUser {
+    pub fn new(user: &UserId, entry: Option<&User>) -> LetInUser {
+        LetInUser {
+            user_id: user.to_string(),
+            name: entry.map(|user| user.name.clone()),
+            role: entry.map(|user| user.role),
         }
     }
 }

@@ -132,13 +132,13 @@ function open() {
   for (const link of byId('tabs').querySelectorAll('[data-tab]')) {
     if (link.dataset.tab === tab) {
       link.setAttribute('aria-current', 'page');
-      link.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      link.scrollIntoView({ block: 'nearest', inline: 'center' });
     } else link.removeAttribute('aria-current');
   }
   byId('section-name').textContent = words.tabs[tab];
   byId('section').replaceChildren(section(tab).element);
   byId('section').scrollTop = 0;
-  byId('app').dataset.tab = tab;
+  byId('app').dataset.section = tab;
   load();
 }
 
@@ -227,7 +227,7 @@ byId('tabs').append(...Object.keys(MAKE).map((tab) =>
   h('a', { href: `#${tab}`, 'data-tab': tab }, shape(tab), h('span', {}, words.tabs[tab]), h('b', { class: 'badge' }))));
 byId('again').append(button(words.again, () => poll(), { class: 'small' }));
 for (const element of document.querySelectorAll('[data-word]')) element.textContent = words.shell[element.dataset.word];
-for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', words.shell[element.dataset.label]);
+for (const element of document.querySelectorAll('[data-aria]')) element.setAttribute('aria-label', words.shell[element.dataset.aria]);
 addEventListener('hashchange', () => {
   if (page.state === 'ready') open();
 });

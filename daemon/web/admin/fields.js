@@ -61,7 +61,7 @@ const SIGNS = { none: 'none', listen: 'hearing', talk: 'microphone' };
 
 /** A right in the space of a square: its sign is seen, the select over it is used. */
 export function rightField({ field, label, value, save, disabled }) {
-  const sign = h('span', { class: 'right', 'data-right': value });
+  const sign = h('span', { class: 'right', 'data-right': value, 'data-word': words.rights[value] });
   const select = choiceField({
     field, value, disabled, kind: 'over', label: `${label}: ${words.rights[value]}`,
     options: RIGHTS.map((right) => [right, words.rights[right]]),

@@ -126,7 +126,7 @@ export function recordings(desk) {
         key: 'began', label: say.when, opens: true, downFirst: true, value: (row) => row.began,
         cell: (row) => h('time', { datetime: new Date(row.began).toISOString() }, words.moment(row.began, true)),
       },
-      { key: 'channel', label: say.channel, value: (row) => row.channelName, cell: (row) => row.channelName },
+      { key: 'channel', label: say.channel, brief: true, value: (row) => row.channelName, cell: (row) => row.channelName },
       {
         key: 'name', label: say.talker, brief: true, value: (row) => row.name,
         cell: (row) => h('span', { class: 'person' }, h('b', {}, row.name), row.level === 'normal' ? null : h('small', { 'data-level': row.level }, words.level[row.level] ?? row.level)),
@@ -141,7 +141,7 @@ export function recordings(desk) {
         cell: (row) => [say.reasons[row.reason] ?? row.reason, row.droppedPackets || !row.complete ? h('small', { class: 'warn' }, say.incomplete(row.droppedPackets)) : ''],
       },
       {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
+        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys brief',
         cell: (row) => [
           button([shape('play'), say.play], (event) => trying(row, 'play', event.currentTarget, () => player.play(row, follow(row.transmissionId))),
             { 'data-action': 'play', 'data-field': 'play', 'data-playing': 'false', class: 'small play', 'aria-label': say.playOf(row.name, words.moment(row.began)) }),
@@ -156,7 +156,7 @@ export function recordings(desk) {
   const talker = h('select', { 'aria-label': say.talker, 'data-field': 'talker' });
   const after = h('input', { type: 'datetime-local', 'aria-label': say.after, 'data-field': 'after' });
   const before = h('input', { type: 'datetime-local', 'aria-label': say.before, 'data-field': 'before' });
-  const q = h('input', { type: 'search', placeholder: say.search, 'aria-label': say.search, 'data-field': 'search' });
+  const q = h('input', { type: 'search', 'aria-label': say.search, 'data-field': 'search' });
   const older = button(say.older, () => during(older, fetchMore()), { 'data-action': 'older' });
   const error = h('p', { class: 'error', role: 'alert', hidden: true });
 

@@ -83,21 +83,3 @@ export function sure(button, words, question, run) {
   });
   return button;
 }
-
-/** Something of this browser alone. A browser may keep nothing and throws when it is asked to. */
-export const keep = {
-  read(key) {
-    try {
-      return JSON.parse(localStorage.getItem(key));
-    } catch {
-      return null;
-    }
-  },
-  write(key, value) {
-    try {
-      localStorage.setItem(key, JSON.stringify(value));
-    } catch {
-      // The next visit begins with the usual settings.
-    }
-  },
-};

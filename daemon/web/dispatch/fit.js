@@ -1,6 +1,6 @@
 // How large the tiles are: as large as all of them fit without scrolling, and never smaller than can be read and hit.
 
-const LEAST = { width: 150, height: 112 };
+const LEAST = { width: 140, height: 98 };
 const MOST = { width: 300, height: 190 };
 const GAP = 6;
 const HEAD = 26;

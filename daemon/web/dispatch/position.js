@@ -1,6 +1,6 @@
 // The position this desk is: who sits where, sitting down, standing up, losing it, and keeping what was set.
 
-import { keep } from './dom.js';
+import { recall, remember } from '/js/sign-in.js';
 
 // Which position this browser held, as which session: after a crash it comes back by itself.
 const HELD = 'pttd.position';
@@ -73,7 +73,7 @@ export class Positions {
 
   /** Work goes on without a position: nothing is kept. */
   without() {
-    keep.write(HELD, null);
+    remember(HELD, 'null');
     this.mine = this.lost = null;
     this.#desk.reset([...this.session.channels.keys()]);
     this.#sit(null);
@@ -104,7 +104,7 @@ export class Positions {
   // Only what nobody else has taken meanwhile comes back by itself.
   #choose() {
     this.#choosing = false;
-    const held = keep.read(HELD);
+    const held = JSON.parse(recall(HELD));
     const wanted = this.mine ?? held?.positionId;
     const holder = this.all.find((each) => each.positionId === wanted)?.holder;
     const ours = !holder || holder.sessionId === held?.sessionId || holder.sessionId === this.session.me.sessionId;
@@ -122,7 +122,7 @@ export class Positions {
     const unsaved = again && this.#saved !== '' && this.#desk.pack() !== this.#saved;
     this.mine = positionId;
     this.lost = null;
-    keep.write(HELD, { positionId, sessionId: this.session.me.sessionId });
+    remember(HELD, JSON.stringify({ positionId, sessionId: this.session.me.sessionId }));
     // After a lost connection what was set here since is newer than what the box has kept.
     if (!unsaved) {
       if (!this.#desk.unpack(layout)) this.#desk.reset([...this.session.channels.keys()]);
@@ -140,7 +140,7 @@ export class Positions {
   #left({ positionId, by }) {
     if (positionId !== this.mine) return;
     this.mine = null;
-    keep.write(HELD, null);
+    remember(HELD, 'null');
     clearTimeout(this.#timer);
     this.#due = Infinity;
     if (by) {

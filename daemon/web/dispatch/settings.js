@@ -1,6 +1,7 @@
 // The microphone, the outputs and the talk key. Outputs go with the position; microphone and pedal stay with this desk.
 
-import { attribute, byId, keep, make, relist, text } from './dom.js';
+import { recall, remember } from '/js/sign-in.js';
+import { attribute, byId, make, relist, text } from './dom.js';
 import { keyName, words } from './words.js';
 
 const KEPT = 'pttd.desk';
@@ -18,7 +19,7 @@ export class Settings {
   /** `on`: outputs() when the desk's outputs have changed, microphone(id). */
   constructor({ desk, hearing, microphone, on }) {
     Object.assign(this, { desk, hearing, on, taker: microphone });
-    const kept = keep.read(KEPT);
+    const kept = JSON.parse(recall(KEPT));
     this.talkKey = kept?.talkKey ?? this.talkKey;
     this.microphone = kept?.microphone ?? '';
     microphone.choose(this.microphone);
@@ -46,7 +47,8 @@ export class Settings {
     byId('key-list').append(...words.settings.keyList.flatMap(([key, what]) => [make('dt', { textContent: key }), make('dd', { textContent: what })]));
   }
 
-  async open() {
+  async open(about) {
+    text(byId('settings-about'), about);
     this.draw();
     // Only who may use the microphone learns what the devices are called.
     if (!this.taker.ready) await this.taker.take();
@@ -111,6 +113,6 @@ export class Settings {
   }
 
   #keep() {
-    keep.write(KEPT, { talkKey: this.talkKey, microphone: this.microphone });
+    remember(KEPT, JSON.stringify({ talkKey: this.talkKey, microphone: this.microphone }));
   }
 }

@@ -16,6 +16,8 @@ const NUMBERED = 9;
 export class Tiles {
   /** The tile the keyboard is on. */
   current = null;
+  /** The ids of what can be seen without scrolling. */
+  inSight = new Set();
   #tiles = new Map();
   #heads = new Map();
   #arranged = '';
@@ -62,12 +64,13 @@ export class Tiles {
     tile.element.classList.add('shown');
   }
 
-  /** In sight now, or would be without scrolling. */
-  visible(id) {
-    const element = this.#tiles.get(id)?.element;
-    if (!element) return false;
-    const { top, bottom } = element.getBoundingClientRect();
-    return bottom > 0 && top < innerHeight && element.checkVisibility();
+  /** Sees anew which tiles are in sight. */
+  lookAround() {
+    const seen = ({ element }) => {
+      const { top, bottom, width } = element.getBoundingClientRect();
+      return width > 0 && bottom > 0 && top < innerHeight;
+    };
+    this.inSight = new Set([...this.#tiles].filter(([, tile]) => seen(tile)).map(([id]) => id));
   }
 
   // Arranging -------------------------------------------------------------------------------------------------------
@@ -128,7 +131,6 @@ export class Tiles {
     text(fold.children[1], shown);
     text(fold.children[2], String(count));
     attribute(fold, 'aria-expanded', !folded);
-    attribute(fold, 'aria-label', words.tile.fold(shown, count));
     return head;
   }
 
@@ -149,10 +151,10 @@ export class Tiles {
       volume: make('input', { type: 'range', className: 'volume', min: 0, max: 1, step: 0.05 }),
     };
     tile.lamp.append(tile.level);
-    tile.element = make('article', { className: 'tile', role: 'group' },
-      make('div', { className: 'head' }, tile.grip, tile.select, tile.rec, tile.people),
+    tile.element = make('div', { className: 'tile', role: 'group' },
+      make('div', { className: 'head' }, tile.grip, tile.select, tile.people),
       tile.lamp,
-      make('div', { className: 'past' }, tile.last, tile.missed),
+      make('div', { className: 'past' }, tile.last, tile.rec, tile.missed),
       make('div', { className: 'keys' }, tile.talk, tile.listen, tile.volume));
     tile.element.dataset.channel = id;
     tile.controls = [tile.select, tile.people, tile.missed, tile.talk, tile.listen, tile.volume];

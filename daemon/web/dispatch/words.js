@@ -30,7 +30,7 @@ export const words = {
     hearAll: 'Hear all',
     muteAll: 'Mute all',
     muteRest: 'Mute the rest',
-    recordings: (missed) => (missed ? `Recordings, ${missed} missed` : 'Recordings'),
+    recordings: (missed) => (missed ? `Recordings ${missed} missed` : 'Recordings'),
     settings: 'Settings',
     side: (n) => (n ? `Calls, ${n} open` : 'Calls'),
     position: (name) => `Position: ${name}`,
@@ -54,7 +54,7 @@ export const words = {
     connecting: 'Connecting …',
     offline: 'Not connected',
     pressed: 'Asking …',
-    onAir: 'You are on air',
+    onAir: 'On air',
     queued: (place) => (place === 1 ? 'You are next' : `${place - 1} before you`),
     denied: (reason, name) => (shared.denied[reason] ?? shared.denied.other)(name),
     revoked: (reason) => shared.revoked[reason] ?? shared.revoked.other,
@@ -64,7 +64,6 @@ export const words = {
     last: (name, at) => `${name} ${timeOfDay(at)}`,
     none: 'No talks yet',
     you: 'You',
-    fold: (name, n) => `${name}, ${plural(n, 'channel', 'channels')}`,
     moved: (name, place) => `${name} is now number ${place}.`,
   },
 
@@ -108,7 +107,6 @@ export const words = {
     holder: (name) => `${name} sits here`,
     take: 'Sit down',
     takeOver: (name) => `Take over from ${name}`,
-    takeOverSure: (name) => `Really take it from ${name}?`,
     remove: 'Remove',
     removeSure: (name) => `Remove ${name} for good?`,
     fresh: 'A new position',
@@ -263,3 +261,6 @@ const reasons = {
 /** What a key is called on its cap, from KeyboardEvent.code. */
 export const keyName = (code) =>
   ({ Space: 'Space', Backquote: '`', Enter: 'Enter' })[code] ?? code.replace(/^(Key|Digit)/, '').replace(/([a-z])([A-Z0-9])/g, '$1 $2');
+
+/** words.side.calls by the name 'side.calls', for the page's data-word attributes. */
+export const wordAt = (path) => path.split('.').reduce((at, key) => at[key], words);

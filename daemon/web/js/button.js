@@ -53,10 +53,10 @@ export function holdable(element, { down, up, tap }) {
   element.addEventListener('touchstart', (event) => event.preventDefault(), { passive: false });
 }
 
-/** The big button and the space bar. With the latch a tap begins and the next one ends. */
-export function wireTalkButton(button, press, latched) {
+/** The big button and the space bar. With the latch a tap begins and the next one ends; `level()` is asked at each press. */
+export function wireTalkButton(button, press, latched, level = () => 'normal') {
   const toggle = (source) => {
-    if (!press.end(source)) press.begin(source, 'normal', false);
+    if (!press.end(source)) press.begin(source, level(), false);
     return null;
   };
   const down = (source) => {
@@ -64,7 +64,7 @@ export function wireTalkButton(button, press, latched) {
       press.end('tap');
       return null;
     }
-    return latched() ? toggle('tap') : press.begin(source, 'normal', true);
+    return latched() ? toggle('tap') : press.begin(source, level(), true);
   };
   const up = (reason, begun) => press.end(reason, begun);
   holdable(button, { down, up, tap: () => toggle('tap') });
@@ -85,8 +85,8 @@ export function wireTalkButton(button, press, latched) {
   });
 }
 
-/** The emergency key: it asks for the floor once it was held for two seconds, and the ring shows how far it is. */
-export function wireEmergency(button, press, latched, show) {
+/** The emergency key: once it was held for two seconds it raises one and asks for the floor; the ring shows how far it is. */
+export function wireEmergency(button, press, latched, { show, raise }) {
   let timer = 0;
   const rest = () => {
     clearTimeout(timer);
@@ -104,6 +104,7 @@ export function wireEmergency(button, press, latched, show) {
     timer = setTimeout(() => {
       rest();
       press.end('emergency');
+      raise();
       hold.press = press.begin(source, 'emergency', !latched());
     }, EMERGENCY_HOLD_MS);
     return hold;

@@ -9,28 +9,34 @@
 //                             members}}}
 //   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
 //   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
-//                             hearing (someone talks) | offline | listen (no microphone or no right)
+//                             hearing (someone talks) | offline | listen (no microphone or no right) | silenced (by a dispatcher)
 //   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
 //                             grace after a revoked one
 //   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
 //   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
 //   #emergency                hold two seconds; data-state idle | holding | on
 //   #latch                    aria-pressed
-//   #talker                   data-state idle | offline | hearing | own | emergency; #talker-name, #talker-role, #talker-time
+//   #call                     data-state idle | waiting | taken
+//   #rec                      visible where the channel is recorded
+//   #alarm                    hidden without an emergency; #alarm-who, #alarm-detail, #alarm-action
+//   #talker                   data-state idle | offline | hearing | own | emergency | echo | replay; #talker-name, #talker-role,
+//                             #talker-time
 //   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
 //   #status                   data-state connecting | connected | restarting | off-network | unreachable | box-down |
-//                             taken | signed-out
-//   #notice                   data-kind none | wait | good | bad | emergency; #notice-words, #notice-action
-//   #recent li, #member-list li    data-state, data-presence
+//                             taken | kicked | signed-out
+//   #notice                   data-kind none | wait | good | bad; #notice-words, #notice-action
+//   #recent li                data-state heard | unheard | own | emergency | playing; a button with data-talk where it is recorded
+//   #member-list li           data-presence
 //   #app                      data-view starting | sign-in | talk
 //   #sound audio[data-channel]     what each channel plays, srcObject is its stream
 // A synthetic pointerup, pointercancel or lostpointercapture needs the pointerId of its pointerdown.
 
 import { HeadsetButton, wireEmergency, wireEnds, wireTalkButton } from './button.js';
-import { keepScreenOn, watchAttention } from './device.js';
+import { keepScreenOn, vibrate, watchAttention } from './device.js';
 import { Link } from './link.js';
 import { Microphone } from './microphone.js';
 import { page } from './page.js';
+import { Replay } from './replay.js';
 import { Session } from './session.js';
 import {
   forgetDevice, forgetInvitation, keepDevice, keepName, redeem, recall, remember, secretIn, storedDevice, storedName,
@@ -38,6 +44,7 @@ import {
 } from './sign-in.js';
 import { Sound } from './sound.js';
 import { Talking } from './talking.js';
+import { Emergencies } from './urgent.js';
 import * as view from './view.js';
 import { words } from './words.js';
 
@@ -54,6 +61,9 @@ let ticking = 0;
 let drawing = 0;
 let drawnAt = 0;
 let awayBefore = 0;
+/** The emergency that the next tap clears; the channel whose call we take back. */
+let clearing = null;
+let cancelled = null;
 
 const { announce } = view;
 const link = new Link({ welcome, receive, cut: () => talking.linkLost(), refused: signedOut, changed: draw });
@@ -69,10 +79,15 @@ const session = new Session({
 });
 const talking = new Talking({
   session, microphone, sound, draw, say, announce,
-  targets: () => [selected()].filter(Boolean),
+  targets: () => {
+    replay.stop();
+    return [selected()].filter(Boolean);
+  },
   aired: (channel, onAir) => headset.show(channel.name, session.box, onAir),
 });
 const { press } = talking;
+const emergencies = new Emergencies({ session, raised });
+const replay = new Replay({ device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
 const selected = () => session.channels.get(page.selected) ?? null;
 
 // Drawing ---------------------------------------------------------------------------------------------------------
@@ -89,17 +104,51 @@ function soundState() {
 function notice() {
   if (link.closed) return { kind: 'wait', sentence: link.sentence, action: words.link.back[link.state], run: connect };
   if (!link.connected) return { kind: link.broken ? 'bad' : 'wait', sentence: link.sentence };
-  const urgent = [...session.channels.values()].find((each) => !isSelected(each) && each.talk?.level === 'emergency');
-  if (urgent) {
-    const sentence = words.emergency.elsewhere(urgent.talk.talker.name, urgent.name);
-    return { kind: 'emergency', sentence, action: words.emergency.go, run: () => select(urgent.id) };
-  }
   if (passing) return passing;
+  const echoed = selected()?.echoed;
+  if (echoed) {
+    const sentence = words.echo[echoed.verdict](echoed.offByDb, echoed.lostPercent);
+    return { kind: echoed.verdict === 'good' ? 'good' : 'bad', sentence };
+  }
   if (sound.blocked) return { kind: 'wait', sentence: words.sound.blocked };
   if (microphone.refused || microphone.state === 'lost') return { kind: 'bad', sentence: words.microphone[microphone.state] };
   const heard = soundState();
   if (heard.state === 'bad') return { kind: 'bad', sentence: heard.words };
   return { kind: 'none', sentence: '' };
+}
+
+/** What the banner shows: the emergencies, and whoever talks as in one elsewhere. */
+function alarm() {
+  const talks = [...session.channels.values()]
+    .filter((each) => each.talk?.level === 'emergency' && !isSelected(each) && !emergencies.on(each.id))
+    .map(({ id, talk }) => ({ channelId: id, raiser: talk.talker, since: talk.since, acknowledgedBy: null }));
+  const all = [...emergencies.list, ...talks];
+  const first = all.find((each) => emergencies.isOurs(each)) ?? all.find((each) => !each.acknowledgedBy?.length) ?? all[0];
+  if (!first) return null;
+  const ours = emergencies.isOurs(first);
+  return { ...first, ours, more: all.length - 1, channel: session.channels.get(first.channelId)?.name ?? '', ...alarmAction(first, ours) };
+}
+
+function alarmAction(emergency, ours) {
+  if (ours) {
+    const sure = clearing === emergency.id;
+    return { action: sure ? words.emergency.clearSure : words.emergency.clear, run: () => clear(emergency, sure) };
+  }
+  if (emergency.channelId !== page.selected) return { action: words.emergency.go, run: () => select(emergency.channelId) };
+  const { me } = session;
+  if (me.role === 'user' || emergency.acknowledgedBy?.includes(me.name)) return {};
+  return { action: words.emergency.seen, run: () => emergencies.acknowledge(emergency) };
+}
+
+// It asks once: what is cleared is gone for everyone.
+function clear(emergency, sure) {
+  clearing = sure ? null : emergency.id;
+  if (sure) emergencies.clear(emergency);
+  else setTimeout(() => {
+    clearing = null;
+    draw();
+  }, NOTICE_MS);
+  draw();
 }
 
 // People come by the hundred; everything else is drawn at once.
@@ -112,7 +161,7 @@ function drawSoon() {
 
 function look() {
   const keyboard = matchMedia('(hover: hover) and (pointer: fine)').matches;
-  return { ...page, link, session, channel: selected(), microphone, sound: soundState(), press: press.active, keyboard, notice: notice() };
+  return { ...page, link, session, channel: selected(), microphone, sound: soundState(), press: press.active, keyboard, replay, notice: notice(), alarm: alarm() };
 }
 
 function drawClock() {
@@ -132,27 +181,46 @@ function draw() {
   drawing = 0;
   drawnAt = performance.now();
   view.draw(look());
-  const onAir = selected()?.mine.state === 'onair';
-  const talk = selected()?.talk;
+  const now = performance.now();
+  const channel = selected();
+  const onAir = channel?.mine.state === 'onair';
+  const sounds = channel?.talk || channel?.echoed?.until > now;
   if (onAir) sound.measure(microphone.track, view.drawLevel);
-  else if (talk) sound.measure(sound.stream(page.selected), view.drawLevel);
+  else if (sounds) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
   // The clock runs only while there is a time to show.
-  if ((onAir || talk) && !ticking) ticking = setInterval(drawClock, 250);
-  if (!onAir && !talk && ticking) {
+  const runs = onAir || sounds || channel?.silencedFor(now) > 0 || emergencies.list.length > 0;
+  if (runs && !ticking) ticking = setInterval(tick, 250);
+  if (!runs && ticking) {
     clearInterval(ticking);
     ticking = 0;
   }
 }
 
-/** Says a sentence for a while. */
-function say(sentence, kind = 'good') {
+// What ends by itself is drawn as ended.
+let ranOut = '';
+function tick() {
+  const now = performance.now();
+  const channel = selected();
+  const running = `${channel?.echoed?.until > now} ${channel?.silencedFor(now) > 0}`;
+  if (running !== ranOut) draw();
+  else drawClock();
+  ranOut = running;
+}
+
+function replayChanged() {
+  if (replay.talk && replay.at) view.drawLevel(Math.min(1, replay.at / replay.talk.lasted));
+  draw();
+}
+
+/** Says a sentence for a while, with something to do about it. */
+function say(sentence, kind = 'good', action = null, run = null) {
   clearTimeout(passing?.timer);
   const timer = setTimeout(() => {
     passing = null;
     draw();
   }, NOTICE_MS);
-  passing = { kind, sentence, timer };
+  passing = { kind, sentence, action, run, timer };
   draw();
 }
 
@@ -170,6 +238,7 @@ function welcome(message) {
   talking.linkBack(resumed, message.channels);
   session.list(message.channels);
   if (resumed) session.wake(true);
+  emergencies.linkBack();
   tellPresence(true);
   if (awayBefore && selected()) say(words.away(awayBefore, selected().name));
   awayBefore = 0;
@@ -185,6 +254,19 @@ function receive(message) {
 /** What is not about one channel's floor and people. */
 function told(message) {
   if (message.type === 'ERROR') say(message.message, 'bad');
+  if (message.type === 'EMERGENCIES') emergencies.take(message.emergencies, performance.now());
+}
+
+/** A new emergency: nobody overhears it, and whoever raised it knows that it is out. */
+function raised(emergency) {
+  const channel = session.channels.get(emergency.channelId)?.name ?? '';
+  if (emergencies.isOurs(emergency)) {
+    vibrate(80);
+    return say(words.emergency.raised);
+  }
+  sound.tone('alarm');
+  vibrate(400, 150, 400, 150, 400);
+  announce(words.announce.emergency(emergency.raiser.name, channel));
 }
 
 /** What the session says of a channel. */
@@ -195,6 +277,14 @@ function happened(channel, what, message) {
       return talkBegan(channel);
     case 'over':
       return isSelected(channel) && announce(words.announce.over);
+    case 'call':
+      return callChanged(channel);
+    case 'silenced': {
+      const left = channel.silencedFor(performance.now());
+      return left ? say(words.silenced.begun(message.by, Math.ceil(left / 60000)), 'bad') : say(words.silenced.over);
+    }
+    case 'echo':
+      return announce(words.echo[message.verdict](message.offByDb, message.lostPercent));
     case 'removed':
       say(message?.message || words.removedFrom(channel.name), 'bad');
       return chooseOne();
@@ -206,12 +296,40 @@ function happened(channel, what, message) {
 
 function talkBegan(channel) {
   const { talker, level } = channel.talk;
+  // Who is live comes first.
+  if (!channel.muted && replay.stop()) say(words.replay.stopped(talker.name));
   if (level === 'emergency') {
-    sound.tone('alarm');
+    if (!emergencies.on(channel.id)) sound.tone('alarm');
     announce(words.announce.emergency(talker.name, channel.name));
   } else if (isSelected(channel)) {
     announce(words.announce.talks(talker.name, channel.name));
   }
+}
+
+function callChanged(channel) {
+  if (channel.call.state !== 'closed') return say(...callWords(channel));
+  channel.call = null;
+  say(cancelled === channel.id ? words.call.cancelled : words.call.closed);
+  cancelled = null;
+}
+
+/** What there is to say and to do about a call of ours. */
+function callWords(channel) {
+  const { callId, state, by } = channel.call;
+  const cancel = () => {
+    cancelled = channel.id;
+    link.signaling.send({ type: 'CANCEL_CALL', callId });
+  };
+  const sentence = state === 'taken' ? words.call.hasIt(by) : words.call.waits;
+  return [sentence, state === 'taken' ? 'good' : 'wait', words.call.cancel, cancel];
+}
+
+function callMe() {
+  const channel = selected();
+  if (!channel) return;
+  if (channel.call) return say(...callWords(channel));
+  if (link.signaling.send({ type: 'CALL_ME', channelId: channel.id }) === null) say(words.call.offline, 'bad');
+  else say(words.call.asking, 'wait');
 }
 
 /** One channel is heard and talked on: the one of before, or the first one to talk on. */
@@ -226,6 +344,7 @@ function chooseOne() {
 function select(id) {
   if (id === page.selected || !session.channels.has(id)) return;
   press.end('switched');
+  replay.stop();
   selected()?.seen(true);
   page.selected = id;
   remember(SELECTED, id);
@@ -258,11 +377,16 @@ function microphoneReplaced(_track, label) {
   say(words.microphone.changed(label));
 }
 
-const emergencyKey = wireEmergency(byId('emergency'), press, () => page.latch, (held) => {
-  page.emergencyHeld = held;
-  draw();
+const emergencyKey = wireEmergency(byId('emergency'), press, () => page.latch, {
+  show: (held) => {
+    page.emergencyHeld = held;
+    draw();
+  },
+  raise: () => selected() && !emergencies.raise(selected().id) && say(words.emergency.owed, 'bad'),
 });
-wireTalkButton(byId('talk-button'), press, () => page.latch);
+// Whoever has an emergency open talks in it.
+const level = () => (emergencies.own(page.selected) ? 'emergency' : 'normal');
+wireTalkButton(byId('talk-button'), press, () => page.latch, level);
 wireEnds((reason) => {
   emergencyKey.rest();
   press.end(reason);
@@ -284,7 +408,27 @@ onTap(byId('channel-list'), (event) => {
   const button = event.target.closest('[data-channel]');
   if (button) select(button.dataset.channel);
 });
-onTap(byId('notice-action'), () => notice().run?.());
+onTap(byId('notice-action'), () => {
+  const { run } = notice();
+  clearTimeout(passing?.timer);
+  passing = null;
+  run?.();
+  draw();
+});
+onTap(byId('alarm-action'), () => alarm()?.run?.());
+onTap(byId('call'), callMe);
+onTap(byId('rec'), () => say(words.rec.about));
+onTap(byId('recent'), (event) => {
+  const id = Number(event.target.closest('[data-talk]')?.dataset.talk);
+  const channel = selected();
+  const talk = channel?.recent.find((each) => each.transmissionId === id);
+  if (!talk) return;
+  if (replay.talk?.transmissionId === id) return replay.stop();
+  if (channel.talk) return say(words.replay.busy(channel.talk.talker.name), 'wait');
+  press.end('replay');
+  talk.unheard = false;
+  replay.play(talk);
+});
 
 // A browser plays nothing before a tap or a key, and on a phone the tap counts only once the finger is lifted.
 let unlocked = false;
@@ -331,6 +475,8 @@ function leave(sentence) {
   press.end('signed out');
   link.leave(sentence);
   session.end();
+  emergencies.end();
+  replay.stop();
   page.selected = null;
   microphone.release();
   draw();

@@ -6,6 +6,8 @@ import { Transport } from './transport.js';
 
 // What is urgent is connected first; the others do not wait for it longer than this.
 const OTHERS_AFTER_MS = 1500;
+// Fifty that connect at once all come late; a few at a time, and the first ones sound while the last ones wait.
+const SIDE_BY_SIDE = 8;
 
 export class Session {
   /** Who we are to the others: `{sessionId, userId, name, role}`. */
@@ -64,8 +66,7 @@ export class Session {
     }
     this.listed();
     this.#others.timer ||= setTimeout(() => this.#connectOthers(), OTHERS_AFTER_MS);
-    const first = [...this.channels.values()].sort((a, b) => this.urgent(b) - this.urgent(a));
-    for (const channel of first.slice(0, this.#mostChannels)) if (!channel.joined) this.#join(channel);
+    for (const channel of this.#urgentFirst().slice(0, this.#mostChannels)) if (!channel.joined) this.#join(channel);
     this.tune();
   }
 
@@ -79,8 +80,8 @@ export class Session {
       const type = hears ? 'UNMUTE' : 'MUTE';
       // What the box could not be told is told when it is back.
       if (channel.muted === hears && this.signaling.send({ type, channelId: channel.id }) !== null) channel.muted = !hears;
-      if (this.#others.allowed || this.urgent(channel)) this.#connect(channel);
     }
+    this.#connectNext();
   }
 
   receive(message) {
@@ -137,8 +138,21 @@ export class Session {
     this.#close(channel.id);
   }
 
+  #connectNext() {
+    let room = SIDE_BY_SIDE - [...this.transports.values()].filter((each) => each.state === 'connecting').length;
+    for (const channel of this.#urgentFirst()) {
+      if (room <= 0 || !(this.#others.allowed || this.urgent(channel))) return;
+      if (!channel.joined || this.transports.has(channel.id)) continue;
+      this.#connect(channel);
+      room -= 1;
+    }
+  }
+
+  #urgentFirst() {
+    return [...this.channels.values()].sort((a, b) => this.urgent(b) - this.urgent(a));
+  }
+
   #connect(channel) {
-    if (this.transports.has(channel.id)) return;
     const transport = new Transport({
       iceServers: this.#iceServers,
       offer: (sdp) => this.#offer(channel.id, sdp),
@@ -155,7 +169,7 @@ export class Session {
   #connectOthers() {
     clearTimeout(this.#others.timer);
     this.#others.allowed = true;
-    for (const channel of this.channels.values()) if (channel.joined) this.#connect(channel);
+    this.#connectNext();
   }
 
   #offer(channelId, sdp) {
@@ -170,6 +184,7 @@ export class Session {
       const waits = (each) => this.urgent(each) && this.transports.get(each.id)?.state !== 'connected';
       if (!this.#others.allowed && ![...this.channels.values()].some(waits)) this.#connectOthers();
     }
+    if (state !== 'connecting') this.#connectNext();
     this.draw();
   }
 

@@ -76,7 +76,7 @@ export async function redeem(invitation, again = false) {
 
 // The credential is made here and kept before it is sent: where the box's answer gets lost, the next try shows the same
 // one, and the box knows the device it has admitted already.
-function credentialFor(mark) {
+export function credentialFor(mark) {
   next = recall(NEXT) ?? next;
   if (!next.startsWith(`${mark} `)) {
     next = `${mark} ${base64url(crypto.getRandomValues(new Uint8Array(32)))}`;
@@ -85,8 +85,8 @@ function credentialFor(mark) {
   return next.slice(mark.length + 1);
 }
 
-// Enough to know an invitation again, not to use it.
-async function markOf(invitation) {
+// Enough to know an invitation or a poster again, not to use it.
+export async function markOf(invitation) {
   return base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(invitation))));
 }
 

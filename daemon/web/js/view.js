@@ -1,29 +1,8 @@
 // Draws the page's state. Text and attributes change, places never do: nothing jumps when someone talks.
 
+import { at, attribute, make, picture, shape, text } from './dom.js';
+import { drawMembers, drawRecent } from './lists.js';
 import { clock, timeOfDay, wordAt, words } from './words.js';
-
-const at = (id) => document.getElementById(id);
-const text = (element, value) => {
-  if (element.textContent !== value) element.textContent = value;
-};
-const attribute = (element, name, value) => {
-  if (value === null) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
-};
-const shape = (svg, name) => attribute(svg.querySelector('use') ?? svg, 'href', `#shape-${name}`);
-const make = (tag, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-};
-const picture = (name) => {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `#shape-${name}`);
-  svg.append(use);
-  svg.setAttribute('aria-hidden', 'true');
-  return svg;
-};
 
 const BUTTON_SHAPE = {
   idle: 'microphone',
@@ -35,8 +14,9 @@ const BUTTON_SHAPE = {
   revoked: 'denied',
   offline: 'no-link',
   listen: 'microphone-off',
+  silenced: 'microphone-off',
 };
-const TALKER_SHAPE = { idle: 'idle', offline: 'no-link', hearing: 'hearing', own: 'on-air', emergency: 'emergency' };
+const TALKER_SHAPE = { idle: 'idle', offline: 'no-link', hearing: 'hearing', own: 'on-air', emergency: 'emergency', echo: 'hearing', replay: 'play' };
 const LAMP_SHAPE = { idle: 'idle', hearing: 'hearing', unheard: 'hearing', onair: 'on-air', emergency: 'emergency' };
 
 /** Fills the words into the page's fixed places and wires what only the view needs. */
@@ -45,6 +25,7 @@ export function prepare() {
   for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', wordAt(element.dataset.label));
   at('emergency').setAttribute('aria-label', words.emergency.label);
   at('latch').title = words.latch.label;
+  at('rec').title = words.rec.label;
   const people = at('people');
   people.addEventListener('click', () => {
     const open = people.getAttribute('aria-expanded') !== 'true';
@@ -70,11 +51,14 @@ export function drawSignIn(sentence, stay) {
 /** Says something once to those who do not see the page. */
 export const announce = (sentence) => text(at('announce'), sentence);
 
+const echoPlays = (channel) => channel?.echoed?.until > performance.now();
+
 /** What the button shows. The first word that is true counts: our own press, then what keeps us from pressing. */
 export function buttonState(channel, page) {
   if (channel && channel.mine.state !== 'idle') return channel.mine.state;
-  if (!page.link.connected || !channel) return 'offline';
-  if (!channel.rights.talk || page.microphone.refused) return 'listen';
+  if (!page.link.connected) return 'offline';
+  if (channel?.silencedFor(performance.now()) > 0) return 'silenced';
+  if (!channel?.rights.talk || page.microphone.refused) return 'listen';
   return channel.talk ? 'hearing' : 'idle';
 }
 
@@ -104,9 +88,11 @@ export function draw(page) {
   drawChannels(page);
   drawTalker(channel, page, now);
   drawButton(channel, page, now);
-  drawRecent(channel);
+  drawCall(channel);
+  drawRecent(channel, page.replay);
   drawMembers(channel);
   drawNotice(page);
+  drawAlarm(page, now);
   drawTitle(channel, page);
 }
 
@@ -115,6 +101,7 @@ export function drawClock(page) {
   const now = performance.now();
   drawTalker(page.channel, page, now);
   drawButton(page.channel, page, now);
+  drawAlarm(page, now);
 }
 
 function drawStatus(page) {
@@ -141,6 +128,8 @@ function drawStatus(page) {
   text(at('about-microphone'), sentences[2]);
   const me = page.session.me;
   text(at('about-person'), me ? `${words.about.person(me.name, words.role[me.role])} ${words.about.version(page.session.version)}` : '');
+  at('to-dispatch').hidden = !me || me.role === 'user';
+  at('to-admin').hidden = me?.role !== 'admin';
 }
 
 function lampState(channel) {
@@ -185,14 +174,19 @@ function drawTalker(channel, page, now) {
   const card = at('talker');
   const own = channel?.mine.state === 'onair';
   const talk = own ? channel.mine : channel?.talk;
-  const state = !talk ? (page.link.connected ? 'idle' : 'offline') : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
+  const replay = talk ? null : page.replay.talk;
+  const echo = !talk && echoPlays(channel);
+  const rest = echo ? 'echo' : replay ? 'replay' : page.link.connected ? 'idle' : 'offline';
+  const state = !talk ? rest : channel.emergency ? 'emergency' : own ? 'own' : 'hearing';
   attribute(card, 'data-state', state);
   shape(at('talker-shape'), TALKER_SHAPE[state]);
   const nobody = page.link.connected && !channel ? words.noChannels : page.link.connected ? words.nobody : words.link.short[page.link.state];
-  text(at('talker-name'), own ? words.you : talk ? talk.talker.name : nobody);
+  const name = own ? words.you : talk ? talk.talker.name : echo ? words.echo.playing : replay ? replay.name ?? words.you : nobody;
+  text(at('talker-name'), name);
   const about = talk ? [words.level[talk.level], words.role[(own ? page.session.me : talk.talker).role]] : [];
-  text(at('talker-role'), about.filter((word, i) => word && about.indexOf(word) === i).join(' · '));
-  text(at('talker-time'), talk ? clock(now - talk.since) : '');
+  text(at('talker-role'), replay ? `${words.replay.on} · ${timeOfDay(replay.at)}` : about.filter((word, i) => word && about.indexOf(word) === i).join(' · '));
+  text(at('talker-time'), talk ? clock(now - talk.since) : replay ? `${clock(page.replay.at)} / ${clock(replay.lasted)}` : '');
+  at('rec').hidden = !channel?.recorded;
 }
 
 function drawButton(channel, page, now) {
@@ -204,6 +198,7 @@ function drawButton(channel, page, now) {
   const level = (state === 'hearing' ? channel.talk.level : mine.level) ?? 'normal';
   attribute(button, 'data-level', level);
   attribute(button, 'data-holding', page.emergencyHeld ? 'true' : null);
+  attribute(button, 'data-long', state === 'silenced' || (state === 'idle' && channel.echo) ? 'true' : null);
   attribute(button, 'data-warning', state === 'onair' && mine.warned ? 'true' : null);
   const urgent = page.emergencyHeld || (level === 'emergency' && ['onair', 'hearing'].includes(state));
   shape(at('button-shape'), urgent ? 'emergency' : BUTTON_SHAPE[state]);
@@ -222,6 +217,7 @@ function buttonWords(state, channel, page, now) {
   if (page.emergencyHeld) return [words.emergency.holding, words.emergency.word];
   switch (state) {
     case 'idle':
+      if (channel.echo) return [b.echo, b.echoHint];
       if (page.latch) return [b.idleLatch, page.keyboard ? b.idleLatchSpace : ''];
       return [b.idle, page.keyboard ? b.idleSpace : ''];
     case 'hearing':
@@ -233,7 +229,8 @@ function buttonWords(state, channel, page, now) {
       const time = clock(now - mine.since);
       const left = Math.max(0, Math.ceil((mine.until - now) / 1000));
       const hint = mine.warned ? b.left(left) : held ? b.release : b.releaseLatch;
-      return [mine.level === 'emergency' ? b.onAirEmergency(time) : b.onAir(time), hint];
+      if (mine.level === 'emergency') return [b.onAirEmergency(time), hint];
+      return [channel.echo ? b.echoOnAir(time) : b.onAir(time), hint];
     }
     case 'queued':
       return [b.queued(mine.position), held ? b.queuedHint(mine.waiting) : b.queuedHintLatch];
@@ -241,59 +238,36 @@ function buttonWords(state, channel, page, now) {
       return [(words.denied[mine.reason] ?? words.denied.other)(mine.name), words.denied.hint[mine.reason] ?? words.denied.hint.other];
     case 'revoked':
       return [words.revoked[mine.reason] ?? words.revoked.other, page.press ? b.letGo : ''];
+    case 'silenced':
+      return [b.silenced(channel.silencedFor(now)), b.silencedHint];
     case 'listen':
+      if (!channel) return [b.noChannel, b.noChannelHint];
       return [b.listen, channel.rights.talk ? b.listenMicrophone : b.listenRight];
     default:
-      return [b.offline, b.offlineHint];
+      return [b.offline, page.link.closed ? b.closedHint : b.offlineHint];
   }
 }
 
-// Lists are made anew only when what they say has changed.
-const listed = new WeakMap();
-function relist(list, rows, row) {
-  const key = JSON.stringify(rows);
-  if (listed.get(list) === key) return;
-  listed.set(list, key);
-  list.replaceChildren(...rows.map(row));
+function drawCall(channel) {
+  const call = channel?.call;
+  const key = at('call');
+  attribute(key, 'data-state', call?.state ?? 'idle');
+  const word = call ? words.call[call.state](call.by) : words.call.idle;
+  text(at('call-word'), word);
+  attribute(key, 'aria-label', `${word}: ${!call ? words.call.label : call.state === 'taken' ? words.call.hasIt(call.by) : words.call.waits}`);
+  key.hidden = !channel || channel.echo;
 }
 
-function drawRecent(channel) {
-  const rows = (channel?.recent ?? []).map((talk) => ({
-    name: talk.name ?? words.you,
-    time: timeOfDay(talk.at),
-    lasted: clock(talk.lasted),
-    state: talk.level === 'emergency' ? 'emergency' : talk.name === null ? 'own' : talk.unheard ? 'unheard' : 'heard',
-  }));
-  relist(at('recent'), rows.length ? rows : [{ none: true }], ({ none, name, time, lasted, state }) => {
-    if (none) return make('li', { className: 'none', textContent: words.recentNone });
-    const mark = picture({ emergency: 'emergency', own: 'on-air', unheard: 'no-sound', heard: 'hearing' }[state]);
-    const item = make('li', {}, mark, ...[name, lasted, time].map((value) => make('span', { textContent: value })));
-    item.dataset.state = state;
-    return item;
-  });
-}
-
-const byName = new Intl.Collator(undefined, { numeric: true });
-function drawMembers(channel) {
-  const members = channel ? [...channel.members.values()] : [];
-  const asleep = members.filter((member) => member.presence !== 'awake').length;
-  text(at('people-count'), String(members.length));
-  attribute(at('people'), 'aria-label', words.here(members.length, asleep));
-  text(at('members-title'), words.here(members.length, asleep));
-  const rows = members
-    .map((member) => ({
-      name: member.sessionId === channel.me.sessionId ? `${member.name} ${words.youMark}` : member.name,
-      note: [words.role[member.role], words.presence[member.presence]].filter(Boolean).join(' · '),
-      presence: member.presence,
-      talks: channel.talk?.talker.sessionId === member.sessionId,
-    }))
-    .sort((a, b) => byName.compare(a.name, b.name));
-  relist(at('member-list'), rows, ({ name, note, presence, talks }) => {
-    const mark = picture(talks ? 'hearing' : { awake: 'people', asleep: 'asleep', lost: 'no-link' }[presence]);
-    const item = make('li', {}, mark, make('span', { textContent: name }), make('span', { textContent: note }));
-    item.dataset.presence = presence;
-    return item;
-  });
+function drawAlarm({ alarm }, now) {
+  const box = at('alarm');
+  box.hidden = !alarm;
+  attribute(at('talk'), 'data-alarm', alarm ? 'true' : null);
+  if (!alarm) return;
+  const { ours, raiser, more, channel, since, acknowledgedBy, action } = alarm;
+  text(at('alarm-who'), (ours ? words.emergency.yours : words.emergency.of(raiser.name)) + words.emergency.more(more));
+  text(at('alarm-detail'), [channel, clock(now - since), acknowledgedBy && words.emergency.seenBy(acknowledgedBy)].filter(Boolean).join(' · '));
+  at('alarm-action').hidden = !action;
+  text(at('alarm-action'), action ?? '');
 }
 
 function drawNotice(page) {

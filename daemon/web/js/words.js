@@ -110,6 +110,18 @@ export const words = {
     over: 'Nobody is talking',
   },
   recentNone: 'No talks yet',
+  missed: 'missed',
+  rec: { mark: 'REC', label: 'Recorded', about: 'What is said here is kept for a while, and can be heard again.' },
+  replay: {
+    of: (name, time) => `Hear ${name} of ${time} again`,
+    stop: 'Stop the replay',
+    on: 'Replay',
+    busy: (name) => `${name} is talking. Hear this one again when it is quiet.`,
+    stopped: (name) => `${name} is talking, so the replay stopped.`,
+    gone: 'That talk is not kept any more.',
+    failed: 'That talk did not come from the box. Try again.',
+    unplayable: 'This browser cannot play what was kept. A newer one can.',
+  },
   here: (n, asleep) => plural(n, 'person here', 'people here') + (asleep ? `, ${asleep} asleep` : ''),
   unheard: (n) => `${n} unheard`,
 
@@ -137,6 +149,14 @@ export const words = {
     listenMicrophone: 'Press to try the microphone again',
     listenRight: 'You may hear this channel, not talk on it',
     letGo: 'Let the button go',
+    closedHint: 'See above',
+    noChannel: 'No channel',
+    noChannelHint: 'Ask whoever runs the box',
+    echo: 'Hold, speak 5 seconds, then hear yourself',
+    echoHint: 'Nobody else hears it',
+    echoOnAir: (time) => `Speak now ${time}`,
+    silenced: (ms) => `Dispatch keeps you silent for ${ms > 60000 ? `${Math.ceil(ms / 60000)} min` : `${Math.ceil(ms / 1000)} s`}`,
+    silencedHint: 'You can listen',
   },
 
   denied: {
@@ -147,6 +167,7 @@ export const words = {
     not_connected: () => 'The sound is not connected',
     offline: () => 'Not connected',
     microphone: () => 'No microphone',
+    silenced: () => 'Dispatch keeps you silent',
     other: () => 'Not now',
     hint: {
       busy: 'Try again when it is quiet',
@@ -156,6 +177,7 @@ export const words = {
       not_connected: 'Connecting again: try in a moment',
       offline: 'This page connects again by itself',
       microphone: 'You can listen',
+      silenced: 'You can listen',
       other: 'Try again in a moment',
     },
   },
@@ -174,14 +196,51 @@ export const words = {
     other: 'Your talk was ended',
   },
 
+  silenced: {
+    begun: (by, minutes) => `${by} keeps you silent on this channel for ${plural(minutes, 'minute', 'minutes')}. You can listen.`,
+    over: 'You may talk again.',
+  },
+
+  call: {
+    idle: 'Call me',
+    waiting: () => 'Called',
+    taken: (by) => `${by} has it`,
+    label: 'asks the dispatchers to call you',
+    asking: 'Asking the dispatchers …',
+    waits: 'The dispatchers see your call.',
+    hasIt: (by) => `${by} has your call.`,
+    cancel: 'Cancel it',
+    cancelled: 'Your call is taken back.',
+    closed: 'Dispatch has closed your call.',
+    offline: 'The box is not reached, so nobody sees a call. Try again when it is.',
+  },
+
   emergency: {
     word: 'Emergency',
     label: 'Emergency: hold for two seconds, then talk',
     holding: 'Keep holding',
     of: (name) => `Emergency: ${name}`,
-    elsewhere: (name, channel) => `Emergency on ${channel}: ${name}`,
+    yours: 'Your emergency',
+    more: (n) => (n ? ` and ${n} more` : ''),
+    seenBy: (names) => (names.length ? `seen by ${names.join(', ')}` : 'nobody has answered yet'),
+    raised: 'Your emergency is raised. Everyone on this channel and the dispatchers see it.',
+    owed: 'The box is not reached. Your emergency goes out as soon as it is.',
     go: 'Listen',
+    seen: 'I see it',
+    clear: 'Clear',
+    clearSure: 'Really clear?',
   },
+
+  echo: {
+    playing: 'You hear yourself now',
+    good: () => 'Good: that is how others hear you.',
+    too_quiet: (db) => `${Math.abs(db)} dB too quiet: come closer to the microphone, or raise its level.`,
+    too_loud: (db) => `${Math.abs(db)} dB too loud: step back from the microphone, or lower its level.`,
+    nothing_heard: () => 'Nothing was heard: is the microphone on, and is it the right one?',
+    bad_network: (db, lost) => `Packets were lost on the way: ${lost} %. Move closer to the Wi-Fi.`,
+    unmeasured: () => 'You were heard. This browser does not say how loud.',
+  },
+
   latch: { on: 'Latch on', off: 'Latch', label: 'Latch: tap to talk, tap again to end' },
 
   away: (ms, channel, missed) => `Back after ${stretch(ms)}. ${missed ? `${plural(missed, 'talk', 'talks')} meanwhile on ${channel}.` : `You are on ${channel} again.`}`,
@@ -194,6 +253,8 @@ export const words = {
     version: (version) => `pttd ${version}`,
     signOut: 'Sign out this device',
     signOutSure: 'Sign out? You need a new invitation',
+    dispatch: 'Dispatch page',
+    admin: 'Admin page',
     close: 'Close',
   },
 };

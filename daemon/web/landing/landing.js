@@ -116,11 +116,17 @@ for (const id of ['set-up', 'check']) at(id).hidden = !fingerprint;
 at('fingerprint').append(...(fingerprint ?? '').split(/(?<=:)/).map((pair) => make('span', { textContent: pair })));
 
 // Cards name `https` first, and a device is signed in under one name only.
-const origin = await untilTrusted([...new Set([https, ...addresses])]);
+const origins = [...new Set([https, ...addresses])];
+// The invitation, or a poster's secret, is in the fragment, so the fragment comes along.
+const byPoster = location.pathname === '/join';
+const onward = (origin) => `${origin}${byPoster ? '/join' : '/'}${location.hash}`;
+const known = await firstTrusted(origins);
+// Who scanned a poster and has nothing to set up wants to be in.
+if (known && byPoster) location.replace(onward(known));
+const origin = known ?? await untilTrusted(origins);
 show('good');
 for (const id of ['set-up', 'check']) at(id).hidden = true;
 const open = at('open');
-// The invitation is in the fragment, so the fragment comes along.
-open.href = `${origin}/${location.hash}`;
-open.textContent = words.secure.open;
+open.href = onward(origin);
+open.textContent = byPoster ? words.secure.join : words.secure.open;
 open.hidden = false;

@@ -13,6 +13,7 @@ export const words = {
     good: ['Secure connection works', 'Nothing more to do here. This device will remember it.'],
     noBox: ['The box does not answer', 'Check that this device is on its Wi-Fi. Trying again …'],
     open: 'Open the talk page',
+    join: 'Go on and join',
   },
   fingerprint: {
     title: 'Is it the right box?',

@@ -96,6 +96,7 @@ pub enum JoinError {
     DeviceTaken,
     #[error("none of the poster's channels is there any more")]
     NoChannel,
+    /// Found when they are put on the roster: its channels have all the members they may.
     #[error(transparent)]
     Roster(#[from] RosterError),
 }
@@ -153,6 +154,16 @@ impl Poster {
         Ok(())
     }
 
+    /// Whether it lets anybody in now.
+    pub fn is_open(&self, utc: u64) -> Result<(), JoinError> {
+        match self {
+            Poster { revoked: true, .. } => Err(JoinError::TakenDown),
+            _ if utc >= self.ends => Err(JoinError::Ended),
+            _ if self.used >= self.limit => Err(JoinError::Full),
+            _ => Ok(()),
+        }
+    }
+
     fn guest(&self, name: &str, roster: &Roster, utc: u64) -> Result<Guest, JoinError> {
         let channels = self.channels.iter();
         let channels: BTreeMap<_, _> = channels
@@ -176,9 +187,6 @@ impl Poster {
             ends: Some(utc + u64::from(self.guest_hours) * 3_600),
             channels,
         };
-        let mut with_them = roster.clone();
-        with_them.users.insert(id.clone(), user.clone());
-        with_them.check()?;
         Ok(Guest { id, user, device })
     }
 }
@@ -192,15 +200,7 @@ pub fn join(poster: Option<&Poster>, asking: Asking, roster: &Roster) -> Result<
             readmit(Some(known), roster, asking.utc).map_err(|_out| JoinError::DeviceTaken);
         return readmitted.map(|_user| Joined::Already(known.clone()));
     }
-    if poster.revoked {
-        return Err(JoinError::TakenDown);
-    }
-    if asking.utc >= poster.ends {
-        return Err(JoinError::Ended);
-    }
-    if poster.used >= poster.limit {
-        return Err(JoinError::Full);
-    }
+    poster.is_open(asking.utc)?;
     let name = free_name(asking.name, roster, asking.waiting)?;
     if !poster.approval {
         return Ok(Joined::In(poster.guest(&name, roster, asking.utc)?));
@@ -223,12 +223,7 @@ pub fn admit(
     utc: u64,
 ) -> Result<Guest, JoinError> {
     let poster = poster.ok_or(JoinError::UnknownPoster)?;
-    if poster.revoked {
-        return Err(JoinError::TakenDown);
-    }
-    if poster.used >= poster.limit {
-        return Err(JoinError::Full);
-    }
+    poster.is_open(arrival.since)?;
     let name = free_name(&arrival.name, roster, &[])?;
     poster.guest(&name, roster, utc)
 }

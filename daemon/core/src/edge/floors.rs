@@ -6,7 +6,10 @@ use super::{Edge, Happening, Output, Running};
 use crate::floor::{self, Output as Floor};
 use crate::ids::{ChannelId, ParticipantId, SessionId};
 use crate::media::Command;
-use crate::wire::signal::{EndReason, Level, ServerMessage};
+use crate::wire::signal::{EndReason, PastTalk, ServerMessage};
+
+/// Transmissions a newcomer is told of.
+const RECENT: usize = 10;
 
 impl Edge {
     pub(super) fn floor(&mut self, channel: &ChannelId, input: floor::Input, now: Instant) {
@@ -30,11 +33,6 @@ impl Edge {
     pub(super) fn media_stalled(&mut self, session: SessionId, channel: &ChannelId, now: Instant) {
         let who = session.into();
         self.floor(channel, floor::Input::MediaStalled { who, since: now }, now);
-    }
-
-    /// The level this session holds the channel's floor with, or waits for it.
-    pub(super) fn floor_level(&self, session: SessionId, channel: &ChannelId) -> Option<Level> {
-        self.channels.get(channel)?.floor.level_of(session.into())
     }
 
     pub(super) fn route_again(&mut self, session: SessionId, channel: &ChannelId) {
@@ -197,31 +195,46 @@ impl Edge {
     }
 
     fn talk_ended(&mut self, channel: &ChannelId, reason: EndReason, now: Instant) {
-        let running = self.channels.get_mut(channel).map(|c| c.running.take());
-        if let Some(Some(talk)) = running {
-            self.happened(Happening::TalkEnded {
-                transmission: talk.transmission,
-                channel: channel.clone(),
-                talker: talk.talker,
-                reason,
-                duration: now.saturating_duration_since(talk.since),
-                at: now,
-            });
+        let began = |at: Instant| self.utc_ms(at);
+        let running = self.channels.get(channel).and_then(|c| c.running.as_ref());
+        let began = running.map(|talk| began(talk.since));
+        let Some(c) = self.channels.get_mut(channel) else {
+            return;
+        };
+        let (Some(talk), Some(began)) = (c.running.take(), began) else {
+            return;
+        };
+        let duration = now.saturating_duration_since(talk.since);
+        if c.recent.len() >= RECENT {
+            c.recent.pop_front();
         }
+        c.recent.push_back(PastTalk {
+            transmission_id: talk.transmission,
+            talker: talk.talker.clone(),
+            level: talk.level,
+            began,
+            duration_ms: duration.as_millis() as u64,
+            reason,
+        });
+        self.happened(Happening::TalkEnded {
+            transmission: talk.transmission,
+            channel: channel.clone(),
+            talker: talk.talker,
+            reason,
+            duration,
+            at: now,
+        });
     }
 
     fn route(&mut self, channel: &ChannelId, talker: Option<SessionId>) {
         let transport =
             talker.and_then(|session| self.sessions.get(&session)?.joined.get(channel)?.transport);
         if let Some(c) = self.channels.get(channel) {
-            let talk = c
-                .floor
-                .talk()
-                .filter(|talk| Some(talk.who) == talker.map(Into::into));
+            let running = c.running.as_ref().filter(|_| talker.is_some());
             let command = Command::Talker {
                 route: c.route,
                 transport,
-                transmission: talk.map(|talk| talk.transmission),
+                transmission: running.map(|talk| talk.transmission),
             };
             self.outputs.push_back(Output::Media(command));
         }

@@ -14,20 +14,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::authority::Roster;
-use crate::floor::{self, Floor, TransmissionIds};
+use crate::dispatch::Board;
+use crate::floor::{Floor, TransmissionIds};
 use crate::ids::{
     ChannelId, ParticipantId, RouteId, SessionId, TransmissionId, TransportId, UserId,
 };
 use crate::media::{self, Command, OfferError, Transport};
 use crate::wire::signal::{
-    ByeReason, ChannelEntry, EndReason, IceServer, Level, Limits, Member, Person, Presence, Reply,
-    Request, RequestId, Rights, Role, ServerMessage, Talk,
+    ByeReason, ChannelEntry, EndReason, IceServer, Level, Limits, Member, PastTalk, Person,
+    Presence, Reply, Request, RequestId, Rights, Role, ServerMessage, Talk,
 };
 
+mod calls;
+mod changes;
+mod dispatch;
+mod emergencies;
 mod floors;
 mod happening;
+mod positions;
 mod requests;
 mod sessions;
+mod silences;
 mod transports;
 mod views;
 
@@ -63,6 +70,8 @@ pub struct Start {
     pub utc_ms: u64,
     /// The first transmission's number, greater than any that was used before.
     pub transmission: TransmissionId,
+    /// What was kept of the dispatchers' work.
+    pub board: Board,
 }
 
 pub enum Input {
@@ -119,6 +128,8 @@ pub enum Output {
     Media(Command),
     /// For whoever remembers: given before the command that lets packets of a talk flow.
     Happened(Happening),
+    /// The dispatchers' work as it is now, to be kept in place of what was given before.
+    Keep(Box<Board>),
 }
 
 struct Session {
@@ -152,6 +163,8 @@ struct Channel {
     route: RouteId,
     members: BTreeSet<SessionId>,
     running: Option<Running>,
+    /// The last transmissions, oldest first.
+    recent: VecDeque<PastTalk>,
 }
 
 /// A transmission from its grant to its end, as it will be remembered: its talker may be gone by then.
@@ -186,17 +199,24 @@ pub struct Edge {
     next_session: u64,
     next_transport: u32,
     next_route: u32,
+    /// The number of the next call or emergency.
+    next_number: u64,
+    board: Board,
+    changed: dispatch::Changed,
+    untold: changes::Untold,
+    /// When sessions were lost.
+    lost: BTreeSet<(Instant, SessionId)>,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
 
 impl Edge {
-    pub fn new(settings: Settings, roster: Arc<Roster>, start: Start) -> Self {
+    pub fn new(settings: Settings, roster: Arc<Roster>, mut start: Start) -> Self {
         let now = start.now;
+        let board = std::mem::take(&mut start.board).restored(start.utc_ms);
         let mut edge = Edge {
             settings,
             transmissions: TransmissionIds::starting_at(start.transmission),
-            start,
             roster: Arc::default(),
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -207,6 +227,13 @@ impl Edge {
             next_session: 0,
             next_transport: 0,
             next_route: 0,
+            // Numbers are not used again, where the clock does not go back either.
+            next_number: board.next_number().max(start.utc_ms),
+            board,
+            changed: dispatch::Changed::default(),
+            untold: changes::Untold::default(),
+            lost: BTreeSet::new(),
+            start,
             counters: Counters::default(),
             outputs: VecDeque::new(),
         };
@@ -260,6 +287,7 @@ impl Edge {
                 }
             }
         }
+        self.tell_changes(now);
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -271,12 +299,10 @@ impl Edge {
             .channels
             .values()
             .filter_map(|c| c.floor.poll_timeout());
-        let lost = self
-            .sessions
-            .values()
-            .filter_map(|s| s.lost)
-            .map(|at| at + RESUME);
-        floors.chain(lost).min()
+        let lost = self.lost.first().map(|(at, _)| *at + RESUME);
+        let untold = self.has_untold().then_some(self.start.now);
+        let others = lost.into_iter().chain(self.silence_ends()).chain(untold);
+        floors.chain(others).min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -292,15 +318,20 @@ impl Edge {
             }
             self.tell_floor(&channel, now);
         }
-        let gone: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.lost.is_some_and(|at| at + RESUME <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for session in gone {
+        while let Some((at, session)) = self.lost.first().copied()
+            && at + RESUME <= now
+        {
+            self.lost.pop_first();
             self.end_session(session, EndReason::Disconnected, now);
         }
+        self.end_silences(now);
+        self.tell_some(now);
+        self.tell_changes(now);
+    }
+
+    /// The dispatchers' work as it is now.
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 
     pub fn counters(&self) -> Counters {
@@ -325,82 +356,6 @@ impl Edge {
 
     fn happened(&mut self, what: Happening) {
         self.outputs.push_back(Output::Happened(what));
-    }
-
-    /// Everything is looked at again: who is no longer allowed is cut, now.
-    fn replace_roster(&mut self, roster: Arc<Roster>, now: Instant) {
-        self.roster = roster.clone();
-        for (id, channel) in &roster.channels {
-            let known = self.channels.get(id).map(|c| c.floor.settings());
-            if known == Some(&channel.floor) {
-                continue;
-            }
-            if known.is_some() {
-                self.floor(id, floor::Input::Settings(channel.floor.clone()), now);
-            } else {
-                self.next_route += 1;
-                let new = Channel {
-                    floor: Floor::new(channel.floor.clone(), self.transmissions.clone()),
-                    route: RouteId(self.next_route),
-                    members: BTreeSet::new(),
-                    running: None,
-                };
-                self.channels.insert(id.clone(), new);
-            }
-        }
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            self.check_session(session, now);
-        }
-        self.channels
-            .retain(|id, _| roster.channels.contains_key(id));
-    }
-
-    fn check_session(&mut self, session: SessionId, now: Instant) {
-        let Some(s) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        let Some(user) = self.roster.users.get(&s.user) else {
-            tracing::info!(%session, user = %s.user, "no longer on the roster");
-            return self.dismiss(session, ByeReason::Removed, EndReason::Removed, now);
-        };
-        if s.name != user.name || s.role != user.role {
-            s.name.clone_from(&user.name);
-            s.role = user.role;
-            self.announce(session);
-        }
-        for channel in self.joined_channels(session) {
-            match self.rights(session, &channel) {
-                Some(rights) if rights.listen => {
-                    // Whoever waits must not be granted later, either.
-                    let asked = self.floor_level(session, &channel);
-                    if asked.is_some_and(|level| !rights.talk || !self.may_use(session, level)) {
-                        self.gone_from_floor(session, &channel, EndReason::Removed, now);
-                    }
-                }
-                Some(_) | None => {
-                    tracing::info!(%session, %channel, "taken off the channel");
-                    self.leave(session, &channel, EndReason::Removed, now);
-                    let message = "You were taken off this channel.".to_string();
-                    let channel_id = channel;
-                    self.send(
-                        session,
-                        ServerMessage::Removed {
-                            channel_id,
-                            message,
-                        },
-                    );
-                }
-            }
-        }
-        let channels = self.entries(session, now);
-        let told = without_talk(&channels);
-        if let Some(s) = self.sessions.get_mut(&session)
-            && s.told != told
-        {
-            s.told = told;
-            self.send(session, ServerMessage::Channels { channels });
-        }
     }
 
     fn rights(&self, session: SessionId, channel: &ChannelId) -> Option<Rights> {
@@ -449,6 +404,20 @@ impl Edge {
         })
     }
 
+    fn person(&self, session: SessionId) -> Option<Person> {
+        Some(self.sessions.get(&session)?.person(session))
+    }
+
+    /// A session as the others on this channel see it.
+    fn member(&self, session: SessionId, channel: &ChannelId, now: Instant) -> Option<Member> {
+        let s = self.sessions.get(&session)?;
+        Some(Member {
+            person: s.person(session),
+            presence: s.presence,
+            silenced_ms: self.silence_left(&s.user, channel, now),
+        })
+    }
+
     fn joined_channels(&self, session: SessionId) -> Vec<ChannelId> {
         let session = self.sessions.get(&session);
         session.map_or_else(Vec::new, |s| s.joined.keys().cloned().collect())
@@ -479,13 +448,14 @@ impl Edge {
     }
 
     fn broadcast(&mut self, channel: &ChannelId, but: Option<SessionId>, message: &ServerMessage) {
-        let Some(members) = self.channels.get(channel).map(|c| c.members.clone()) else {
+        let Some(c) = self.channels.get(channel) else {
             return;
         };
-        for session in members {
-            if Some(session) != but {
-                self.send(session, message.clone());
-            }
+        let others = c.members.iter().filter(|session| Some(**session) != but);
+        for connection in others.filter_map(|s| self.sessions.get(s)?.connection) {
+            let message = message.clone();
+            let reply = Box::new(Reply { id: None, message });
+            self.outputs.push_back(Output::Send { connection, reply });
         }
     }
 
@@ -504,14 +474,6 @@ impl Session {
             user_id: self.user.clone(),
             name: self.name.clone(),
             role: self.role,
-        }
-    }
-
-    fn member(&self, id: SessionId) -> Member {
-        Member {
-            person: self.person(id),
-            presence: self.presence,
-            silenced_ms: None,
         }
     }
 }

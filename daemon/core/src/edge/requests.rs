@@ -22,7 +22,11 @@ impl Edge {
             ClientMessage::Leave { channel_id } => {
                 if self.is_joined(session, &channel_id) {
                     self.leave(session, &channel_id, EndReason::Left, now);
+                    let showed = self.board.emergencies.on(&channel_id);
                     self.answer(session, ServerMessage::Left { channel_id });
+                    if showed {
+                        self.send_emergencies(session, now);
+                    }
                 }
             }
             ClientMessage::WebrtcOffer { channel_id, sdp } => self.offer(session, channel_id, sdp),
@@ -34,11 +38,35 @@ impl Edge {
             ClientMessage::Mute { channel_id } => self.mute(session, channel_id, true),
             ClientMessage::Unmute { channel_id } => self.mute(session, channel_id, false),
             ClientMessage::Presence { state } => {
-                self.set_presence(session, state);
+                self.set_presence(session, state, now);
                 self.answer(session, ServerMessage::Presence { state });
             }
             ClientMessage::Ping {} => self.answer(session, ServerMessage::Pong {}),
-            _ => self.error(session, ErrorCode::BadMessage, "not understood"),
+            ClientMessage::EndTalk { channel_id } => self.end_talk(session, channel_id, now),
+            ClientMessage::Silence {
+                channel_id,
+                user_id,
+                minutes,
+            } => self.silence(session, channel_id, user_id, minutes, now),
+            ClientMessage::CallMe { channel_id } => self.call_me(session, channel_id, now),
+            ClientMessage::CancelCall { call_id } => self.cancel_call(session, call_id),
+            ClientMessage::TakeCall { call_id } => self.take_call(session, call_id),
+            ClientMessage::CloseCall { call_id } => self.close_call(session, call_id),
+            ClientMessage::RaiseEmergency { channel_id } => {
+                self.raise_emergency(session, channel_id, now)
+            }
+            ClientMessage::AcknowledgeEmergency { emergency_id } => {
+                self.acknowledge_emergency(session, emergency_id)
+            }
+            ClientMessage::ClearEmergency { emergency_id } => {
+                self.clear_emergency(session, emergency_id)
+            }
+            ClientMessage::TakePosition { position_id } => self.take_position(session, position_id),
+            ClientMessage::LeavePosition {} => self.leave_position(session),
+            ClientMessage::RemovePosition { position_id } => {
+                self.remove_position(session, position_id)
+            }
+            ClientMessage::SavePosition { layout } => self.save_position(session, &layout),
         }
     }
 
@@ -55,7 +83,6 @@ impl Edge {
             let message = format!("no more than {limit} channels at a time");
             return self.error(session, ErrorCode::TooMany, &message);
         }
-        let member = s.member(session);
         s.joined.entry(channel.clone()).or_default();
         self.pause(session, &channel, muted);
         if let Some(c) = self.channels.get_mut(&channel) {
@@ -63,11 +90,10 @@ impl Edge {
         }
         self.send_joined(session, &channel, now);
         if !again {
-            let message = ServerMessage::Member {
-                channel_id: channel.clone(),
-                member,
-            };
-            self.broadcast(&channel, Some(session), &message);
+            self.announce_on(session, &channel, now);
+        }
+        if self.board.emergencies.on(&channel) {
+            self.send_emergencies(session, now);
         }
     }
 
@@ -78,7 +104,7 @@ impl Edge {
         let members = c
             .members
             .iter()
-            .filter_map(|id| Some(self.sessions.get(id)?.member(*id)))
+            .filter_map(|id| self.member(*id, channel, now))
             .collect();
         let message = ServerMessage::Joined {
             channel_id: channel.clone(),
@@ -89,7 +115,7 @@ impl Edge {
                 .and_then(|s| s.joined.get(channel))
                 .is_some_and(|j| j.muted),
             talk: self.talk(channel, now),
-            recent: Vec::new(),
+            recent: c.recent.iter().cloned().collect(),
         };
         self.answer(session, message);
     }
@@ -136,10 +162,12 @@ impl Edge {
         let connected = self
             .joined_mut(session, &channel_id)
             .is_some_and(|j| j.connected);
-        let reason = match (may, connected) {
-            (false, _) => DenyReason::NoRight,
-            (true, false) => DenyReason::NotConnected,
-            (true, true) => {
+        let silenced = self.is_silenced(session, &channel_id, now);
+        let reason = match (may, silenced, connected) {
+            (false, _, _) => DenyReason::NoRight,
+            (true, true, _) => DenyReason::Silenced,
+            (true, false, false) => DenyReason::NotConnected,
+            (true, false, true) => {
                 let who = session.into();
                 return self.floor(&channel_id, floor::Input::Request { who, level }, now);
             }
@@ -211,11 +239,11 @@ impl Edge {
         self.error(session, ErrorCode::BadOffer, &error.to_string());
     }
 
-    fn not_authorized(&mut self, session: SessionId, channel_id: ChannelId) {
+    pub(super) fn not_authorized(&mut self, session: SessionId, channel_id: ChannelId) {
         self.answer(session, ServerMessage::NotAuthorized { channel_id });
     }
 
-    fn error(&mut self, session: SessionId, code: ErrorCode, message: &str) {
+    pub(super) fn error(&mut self, session: SessionId, code: ErrorCode, message: &str) {
         let message = message.to_string();
         self.answer(session, ServerMessage::Error { code, message });
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{ConnectionId, Edge, Happening, Session, without_talk};
+use crate::dispatch::Owner;
 use crate::floor;
 use crate::ids::{ChannelId, SessionId, UserId};
 use crate::wire::signal::{ByeReason, EndReason, Limits, Presence, RequestId, ServerMessage};
@@ -58,6 +59,11 @@ impl Edge {
             self.sessions.insert(id, session);
             id
         });
+        if before.is_none()
+            && let Some(person) = self.person(session)
+        {
+            self.caller_changed(&person, true);
+        }
         tracing::info!(%session, %user, resumed = before.is_some(), "signed in");
         self.happened(Happening::SignedIn {
             session,
@@ -100,7 +106,9 @@ impl Edge {
         let Some(s) = self.sessions.get_mut(&session) else {
             return;
         };
-        s.lost = None;
+        if let Some(lost) = s.lost.take() {
+            self.lost.remove(&(lost, session));
+        }
         s.told = without_talk(&channels);
         let welcome = ServerMessage::Welcome {
             session_id: session,
@@ -115,6 +123,7 @@ impl Edge {
             device,
         };
         self.answer(session, welcome);
+        self.send_lists(session, now);
     }
 
     /// After WELCOME: the device learns where its session stands, the others that it is back.
@@ -129,7 +138,8 @@ impl Edge {
             );
             self.send_joined(session, &channel, now);
         }
-        self.set_presence(session, Presence::Awake);
+        self.send_emergencies(session, now);
+        self.set_presence(session, Presence::Awake, now);
     }
 
     pub(super) fn closed(&mut self, connection: ConnectionId, clean: bool, now: Instant) {
@@ -154,7 +164,8 @@ impl Edge {
                 now,
             );
         }
-        self.set_presence(session, Presence::Lost);
+        self.lost.insert((now, session));
+        self.set_presence(session, Presence::Lost, now);
     }
 
     pub(super) fn dismiss(
@@ -176,7 +187,13 @@ impl Edge {
         for channel in self.joined_channels(session) {
             self.leave(session, &channel, reason, now);
         }
+        self.stand_up(session);
         if let Some(s) = self.sessions.remove(&session) {
+            if let Some(lost) = s.lost {
+                self.lost.remove(&(lost, session));
+            }
+            self.let_go_calls(&Owner::Session(session), |_, _| true);
+            self.caller_changed(&s.person(session), false);
             tracing::info!(%session, user = %s.user, ?reason, "session over");
             let user = s.user;
             self.happened(Happening::SessionEnded {
@@ -195,13 +212,31 @@ impl Edge {
         reason: EndReason,
         now: Instant,
     ) {
+        if !self.take_off(session, channel, reason, now) {
+            return;
+        }
+        let left = ServerMessage::MemberLeft {
+            channel_id: channel.clone(),
+            session_id: session,
+        };
+        self.broadcast(channel, None, &left);
+    }
+
+    /// False where it was not on this channel.
+    pub(super) fn take_off(
+        &mut self,
+        session: SessionId,
+        channel: &ChannelId,
+        reason: EndReason,
+        now: Instant,
+    ) -> bool {
         self.gone_from_floor(session, channel, reason, now);
         let joined = self
             .sessions
             .get_mut(&session)
             .and_then(|s| s.joined.remove(channel));
         let Some(joined) = joined else {
-            return;
+            return false;
         };
         if let Some((transport, _)) = joined.building {
             self.forget_transport(transport);
@@ -212,33 +247,26 @@ impl Edge {
         if let Some(c) = self.channels.get_mut(channel) {
             c.members.remove(&session);
         }
-        let left = ServerMessage::MemberLeft {
-            channel_id: channel.clone(),
-            session_id: session,
-        };
-        self.broadcast(channel, None, &left);
+        true
     }
 
-    pub(super) fn set_presence(&mut self, session: SessionId, presence: Presence) {
+    pub(super) fn set_presence(&mut self, session: SessionId, presence: Presence, now: Instant) {
         if let Some(s) = self.sessions.get_mut(&session)
             && s.presence != presence
         {
             s.presence = presence;
-            self.announce(session);
+            for channel in self.joined_channels(session) {
+                self.announce_on(session, &channel, now);
+            }
         }
     }
 
-    /// Tells the others on its channels what this session is now.
-    pub(super) fn announce(&mut self, session: SessionId) {
-        let Some(member) = self.sessions.get(&session).map(|s| s.member(session)) else {
-            return;
-        };
-        for channel in self.joined_channels(session) {
-            let message = ServerMessage::Member {
-                channel_id: channel.clone(),
-                member: member.clone(),
-            };
-            self.broadcast(&channel, Some(session), &message);
+    /// Tells the others on the channel what this session is now.
+    pub(super) fn announce_on(&mut self, session: SessionId, channel: &ChannelId, now: Instant) {
+        if let Some(member) = self.member(session, channel, now) {
+            let channel_id = channel.clone();
+            let message = ServerMessage::Member { channel_id, member };
+            self.broadcast(channel, Some(session), &message);
         }
     }
 }

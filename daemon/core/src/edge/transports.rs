@@ -1,12 +1,22 @@
 //! The transports of the sessions: built on request, opened on a shard, heard from, closed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Edge, Output};
+use super::{Edge, Happening, Output};
 use crate::floor;
-use crate::ids::{ChannelId, SessionId, TransportId};
-use crate::media::{self, Command, OfferError, Transport};
-use crate::wire::signal::ServerMessage;
+use crate::ids::{ChannelId, SessionId, TransmissionId, TransportId};
+use crate::media::{self, Command, Heard, OfferError, Transport};
+use crate::wire::signal::{EchoVerdict, PastTalk, ServerMessage};
+
+/// The level speech should have, dBov.
+const SPEECH: i32 = -26;
+/// How far from it nobody minds.
+const QUIETER: i32 = 10;
+const LOUDER: i32 = 12;
+/// No microphone in use is as quiet as this.
+const NOTHING: i32 = -75;
+/// Above this, words are missing.
+const LOST_PERCENT: u32 = 5;
 
 impl Edge {
     pub(super) fn built(
@@ -93,7 +103,14 @@ impl Edge {
             media::Event::Stalled { since, .. } => {
                 self.floor(&channel, floor::Input::MediaStalled { who, since }, now);
             }
-            media::Event::Heard { .. } | media::Event::Echo { .. } => {}
+            media::Event::Heard {
+                transmission,
+                heard,
+                ..
+            } => self.heard(channel, transmission, heard),
+            media::Event::Echo { heard, plays, .. } => {
+                self.send(session, echo(channel, &heard, plays));
+            }
             media::Event::Closed { reason, .. } => {
                 tracing::debug!(%session, %channel, ?reason, "transport closed");
                 joined.transport = None;
@@ -112,6 +129,20 @@ impl Edge {
         }
     }
 
+    fn heard(&mut self, channel: ChannelId, transmission: TransmissionId, heard: Heard) {
+        let recent = self.channels.get(&channel).map(|c| &c.recent);
+        let same = |talk: &&PastTalk| talk.transmission_id == transmission;
+        let talk = recent.and_then(|recent| recent.iter().rev().find(same));
+        if let Some(talker) = talk.map(|talk| talk.talker.clone()) {
+            self.happened(Happening::Heard {
+                transmission,
+                channel,
+                talker,
+                heard,
+            });
+        }
+    }
+
     pub(super) fn close_transport(&mut self, transport: TransportId) {
         self.transports.remove(&transport);
         self.outputs
@@ -121,5 +152,30 @@ impl Edge {
     pub(super) fn forget_transport(&mut self, transport: TransportId) {
         self.transports.remove(&transport);
         self.outputs.push_back(Output::Forget(transport));
+    }
+}
+
+/// What someone is told who has tried their microphone out.
+fn echo(channel_id: ChannelId, heard: &Heard, plays: Duration) -> ServerMessage {
+    let sent = heard.packets + heard.lost;
+    let lost_percent = (heard.lost * 100).checked_div(sent).unwrap_or(0) as u32;
+    let level = heard.level.map(i32::from);
+    let off_by = level.map(|level| level - SPEECH);
+    let verdict = match (level, off_by) {
+        _ if heard.packets == 0 => EchoVerdict::NothingHeard,
+        (Some(level), _) if level <= NOTHING => EchoVerdict::NothingHeard,
+        _ if lost_percent > LOST_PERCENT => EchoVerdict::BadNetwork,
+        (_, None) => EchoVerdict::Unmeasured,
+        (_, Some(off_by)) if off_by < -QUIETER => EchoVerdict::TooQuiet,
+        (_, Some(off_by)) if off_by > LOUDER => EchoVerdict::TooLoud,
+        (_, Some(_)) => EchoVerdict::Good,
+    };
+    ServerMessage::Echo {
+        channel_id,
+        verdict,
+        level_db: level,
+        off_by_db: off_by,
+        lost_percent,
+        plays_ms: plays.as_millis() as u64,
     }
 }

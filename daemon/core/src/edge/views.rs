@@ -45,7 +45,7 @@ impl Edge {
             address: s.address,
             since: s.since / 1000,
             presence: s.presence,
-            position: None,
+            position: self.board.positions.held_by(*id).cloned(),
             channels: s
                 .joined
                 .iter()

@@ -64,6 +64,11 @@ pub enum Input {
         who: ParticipantId,
         reason: EndReason,
     },
+    /// A dispatcher ends this one's talk, or its waiting.
+    End {
+        who: ParticipantId,
+        reason: EndReason,
+    },
     Settings(FloorSettings),
 }
 
@@ -218,6 +223,13 @@ impl Floor {
             .or_else(|| waits().map(|w| w.level))
     }
 
+    /// Everyone who holds the floor or waits for it, and with which level.
+    pub fn participants(&self) -> impl Iterator<Item = (ParticipantId, Level)> {
+        let talk = self.talk().map(|talk| (talk.who, talk.level));
+        talk.into_iter()
+            .chain(self.queue.iter().map(|w| (w.who, w.level)))
+    }
+
     pub fn handle(&mut self, input: Input, now: Instant) {
         self.handle_timeout(now);
         match input {
@@ -230,6 +242,7 @@ impl Floor {
                 self.stop(who, reason, now);
                 self.must_release.remove(&who);
             }
+            Input::End { who, reason } => self.stop(who, reason, now),
             Input::MediaFlows { who } => self.of_talker(who, |talk| talk.media = Media::Flows),
             Input::MediaStalled { who, since } => self.of_talker(who, |talk| {
                 // Silence before the grant is no silence of this transmission, and one that goes on counts
@@ -401,13 +414,13 @@ impl Floor {
                     EndReason::Preempted
                     | EndReason::TalkLimit
                     | EndReason::NoMedia
-                    | EndReason::Silence => {
+                    | EndReason::Silence
+                    | EndReason::Ended
+                    | EndReason::Silenced => {
                         self.must_release.insert(talk.who);
                         self.revoked(&talk, reason);
                     }
-                    EndReason::Removed | EndReason::Ended | EndReason::Silenced => {
-                        self.revoked(&talk, reason)
-                    }
+                    EndReason::Removed => self.revoked(&talk, reason),
                 }
                 (talk, reason)
             }

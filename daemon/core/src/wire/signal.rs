@@ -512,6 +512,11 @@ pub enum ServerMessage {
         channel_id: ChannelId,
         session_id: SessionId,
     },
+    /// Several at once, after a change of the roster.
+    MembersLeft {
+        channel_id: ChannelId,
+        session_ids: Vec<SessionId>,
+    },
     WebrtcAnswer {
         channel_id: ChannelId,
         sdp: String,

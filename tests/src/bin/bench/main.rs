@@ -1,13 +1,17 @@
 //! `make bench`: the figures, as ratios of one run on one machine. The box on one core, its crowd on another.
 
+mod dispatch;
 mod machine;
+mod memberships;
 mod press;
 mod price;
+mod recording;
+mod removal;
 mod table;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use pttd_tests::load::{Load, Session};
 use pttd_tests::site::{Site, halls, roster, site};
 use serde_json::json;
@@ -18,7 +22,7 @@ use table::{Table, median, micros, millis, percentile};
 /// Windows of a second, of which the median counts: what else runs here disturbs some.
 const WINDOWS: usize = 8;
 
-/// `bench`, or `bench joins starts forwarding presses` for some of them.
+/// `bench`, or `bench joins starts` for some of them.
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -41,13 +45,29 @@ async fn figures(chosen: &[&str]) -> Result<()> {
         cores.client,
         machine::load_average()?
     );
-    let all = ["joins", "starts", "forwarding", "presses"];
+    let all = [
+        "joins",
+        "starts",
+        "forwarding",
+        "presses",
+        "removal",
+        "memberships",
+        "dispatch",
+        "recording",
+    ];
     for figure in if chosen.is_empty() { &all } else { chosen } {
         match *figure {
             "joins" => joins(&mut table, cores).await?,
             "starts" => starts(&mut table, cores).await?,
             "forwarding" => forwarding(&mut table, cores).await?,
             "presses" => presses(&mut table, cores).await?,
+            "removal" => removal::removal(&mut table, cores).await?,
+            "memberships" => memberships::memberships(&mut table, cores).await?,
+            "dispatch" => dispatch::dispatch(&mut table, cores).await?,
+            "recording" => {
+                recording::recording(&mut table, cores).await?;
+                dispatch::replay(&mut table, cores).await?;
+            }
             other => bail!("no figure {other:?}, only {all:?}"),
         }
     }
@@ -55,15 +75,48 @@ async fn figures(chosen: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A box on its core. What this thread starts afterwards runs on the other one.
-async fn boxed(cores: Cores, channels: usize) -> Result<(Site, String)> {
-    let roster = roster(&halls(channels), &[("crowd", "dispatch")]);
+/// A box on its core, and devices of people who belong to all its channels.
+struct Boxed {
+    site: Site,
+    devices: Vec<String>,
+    sessions: usize,
+}
+
+/// Fewer than the box allows one person.
+const SESSIONS_EACH: usize = 20;
+
+impl Boxed {
+    /// One more session of somebody.
+    async fn session(&mut self) -> Result<Session> {
+        let device = self.devices.get(self.sessions / SESSIONS_EACH);
+        let device = device.context("more sessions than were asked for")?;
+        self.sessions += 1;
+        Session::sign_in(&self.site, device).await
+    }
+}
+
+/// Enough people for so many sessions, and `boss`, an admin. What this thread starts afterwards runs on the
+/// other core.
+async fn boxed(cores: Cores, channels: usize, sessions: usize) -> Result<Boxed> {
+    let crowd: Vec<String> = (0..sessions.div_ceil(SESSIONS_EACH))
+        .map(|n| format!("crowd{n}"))
+        .collect();
+    let mut people = vec![("boss", "admin")];
+    people.extend(crowd.iter().map(|user| (user.as_str(), "dispatch")));
+    let roster = roster(&halls(channels), &people);
     pin(cores.server)?;
     let site = site().roster(&roster).log_level("warn").start().await;
     pin(cores.client)?;
     let site = site?;
-    let device = site.redeem(&site.invite("crowd")?.secret).await?;
-    Ok((site, device))
+    let mut devices = Vec::new();
+    for user in &crowd {
+        devices.push(site.redeem(&site.invite(user)?.secret).await?);
+    }
+    Ok(Boxed {
+        site,
+        devices,
+        sessions: 0,
+    })
 }
 
 /// The box's CPU over this time of doing nothing else.
@@ -77,19 +130,20 @@ async fn idle(site: &Site, for_: Duration) -> Result<f64> {
 async fn joins(table: &mut Table, cores: Cores) -> Result<()> {
     const SESSIONS: usize = 20;
     const CHANNELS: usize = 50;
-    let (site, device) = boxed(cores, CHANNELS).await?;
+    let mut boxed = boxed(cores, CHANNELS, SESSIONS).await?;
     let load = Load::start()?;
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        sessions.push(Session::sign_in(&site, &device).await?);
+        sessions.push(boxed.session().await?);
     }
+    let site = &boxed.site;
     let halls = halls(CHANNELS);
     let memory_before = memory(site.pid())?;
     let (mut alone, mut among) = (Duration::ZERO, Vec::new());
     for (n, session) in sessions.iter_mut().enumerate() {
         // Twice: code and caches that the first ones need are not theirs alone.
         for halls in halls.chunks(CHANNELS / 2) {
-            let at_rest = idle(&site, Duration::from_millis(300)).await?;
+            let at_rest = idle(site, Duration::from_millis(300)).await?;
             let (before, since) = (cpu(site.pid())?, Instant::now());
             for hall in halls {
                 load.join(session, hall).await?;
@@ -119,7 +173,7 @@ async fn joins(table: &mut Table, cores: Cores) -> Result<()> {
         Some(bytes <= 100e3),
     );
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let share = idle(&site, Duration::from_secs(10)).await?;
+    let share = idle(site, Duration::from_secs(10)).await?;
     table.row(
         "idle with 1000 transports",
         format!("{:.2} % of a core", share * 100.0),
@@ -131,15 +185,15 @@ async fn joins(table: &mut Table, cores: Cores) -> Result<()> {
 
 /// START -> START_SUCCESS on a channel that 500 sessions have joined.
 async fn starts(table: &mut Table, cores: Cores) -> Result<()> {
-    let (site, device) = boxed(cores, 1).await?;
+    let mut boxed = boxed(cores, 1, 500).await?;
     let load = Load::start()?;
     let mut crowd = Vec::new();
     for _ in 1..500 {
-        let mut session = Session::sign_in(&site, &device).await?;
+        let mut session = boxed.session().await?;
         load.join(&mut session, "hall0").await?;
         crowd.push(session);
     }
-    let mut talker = Session::sign_in(&site, &device).await?;
+    let mut talker = boxed.session().await?;
     load.join(&mut talker, "hall0").await?;
     let mut times = Vec::new();
     for _ in 0..300 {
@@ -174,26 +228,27 @@ async fn starts(table: &mut Table, cores: Cores) -> Result<()> {
 
 /// One talker, more and more listeners: what a packet costs, beside the least it can, and how late it is.
 async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
-    let (site, device) = boxed(cores, 1).await?;
+    let mut boxed = boxed(cores, 1, 1001).await?;
     let load = Load::start()?;
-    let mut talker = Session::sign_in(&site, &device).await?;
+    let mut talker = boxed.session().await?;
     let speaking = load.join(&mut talker, "hall0").await?;
     let mut crowd = Vec::new();
     let mut listeners = 0;
     for wanted in [10, 100, 200, 1000] {
         while listeners < wanted {
-            let mut session = Session::sign_in(&site, &device).await?;
+            let mut session = boxed.session().await?;
             load.join(&mut session, "hall0").await?;
             crowd.push(session);
             listeners += 1;
         }
+        let site = &boxed.site;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let at_rest = idle(&site, Duration::from_secs(3)).await?;
+        let at_rest = idle(site, Duration::from_secs(3)).await?;
         let answer = talker
             .ask(json!({"type": "START", "channelId": "hall0"}))
             .await?;
         anyhow::ensure!(answer["type"] == "START_SUCCESS", "{answer}");
-        load.talker(Some(speaking))?;
+        load.talkers(&[speaking])?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         load.take_tally();
         let (mut costs, mut delays, mut busy) = (Vec::new(), Vec::new(), Vec::new());
@@ -213,7 +268,7 @@ async fn forwarding(table: &mut Table, cores: Cores) -> Result<()> {
             costs.push(used / u32::try_from(tally.packets.max(1))?);
             delays.extend(tally.delays);
         }
-        load.talker(None)?;
+        load.talkers(&[])?;
         talker
             .ask(json!({"type": "STOP", "channelId": "hall0"}))
             .await?;

@@ -1,0 +1,239 @@
+//! A new roster: who is no longer allowed is cut at once, and everyone else is told a few at a time, between
+//! other requests, so that a thousand changes at once keep nobody waiting for the floor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Channel, Edge, Output, without_talk};
+use crate::authority::{self, Record, Roster};
+use crate::floor::{self, Floor};
+use crate::ids::{ChannelId, ParticipantId, RouteId, SessionId};
+use crate::media::Command;
+use crate::wire::signal::{ByeReason, EndReason, Role, ServerMessage};
+
+/// Messages after which a request that waits has its turn. A tenth of a millisecond.
+const SLICE: usize = 200;
+/// With more changes than this among its members, a channel is told anew as a whole.
+const MANY: usize = 64;
+
+/// Who has not been told yet what a change of the roster brought.
+#[derive(Default)]
+pub(super) struct Untold {
+    sessions: BTreeSet<SessionId>,
+    /// Whose place on a channel has changed. What has become of them is looked up when it is told.
+    members: BTreeMap<ChannelId, BTreeSet<SessionId>>,
+}
+
+impl Edge {
+    pub(super) fn replace_roster(&mut self, roster: Arc<Roster>, now: Instant) {
+        let before = std::mem::replace(&mut self.roster, roster.clone());
+        self.take_over_channels(&before, now);
+        let concerned = self.concerned(&before);
+        self.cut_floors(now);
+        for session in &concerned {
+            self.cut(*session, now);
+        }
+        self.check_calls();
+        self.check_emergencies();
+        self.check_silences();
+        self.channels
+            .retain(|id, _| roster.channels.contains_key(id));
+        // Those who were on a channel someone has left now.
+        let members = self.untold.members.keys();
+        let members = members.filter_map(|channel| self.channels.get(channel));
+        let members: Vec<SessionId> = members.flat_map(|c| c.members.iter().copied()).collect();
+        self.untold.sessions.extend(members);
+        let stay = concerned.iter().filter(|s| self.sessions.contains_key(s));
+        self.untold.sessions.extend(stay);
+    }
+
+    /// New channels, and what is new about known ones.
+    fn take_over_channels(&mut self, before: &Roster, now: Instant) {
+        let roster = self.roster.clone();
+        for (id, channel) in &roster.channels {
+            let known = self.channels.get(id).map(|c| c.floor.settings());
+            if known.is_none() {
+                self.next_route += 1;
+                let new = Channel {
+                    floor: Floor::new(channel.floor.clone(), self.transmissions.clone()),
+                    route: RouteId(self.next_route),
+                    members: BTreeSet::new(),
+                    running: None,
+                    recent: Default::default(),
+                };
+                self.channels.insert(id.clone(), new);
+            } else if known != Some(&channel.floor) {
+                self.floor(id, floor::Input::Settings(channel.floor.clone()), now);
+            }
+            let heard = before.channels.get(id).map(on_route);
+            self.set_route(id, heard.unwrap_or_default(), on_route(channel));
+        }
+        for (id, channel) in &before.channels {
+            if !roster.channels.contains_key(id) {
+                self.set_route(id, on_route(channel), <_>::default());
+            }
+        }
+    }
+
+    fn set_route(&mut self, channel: &ChannelId, before: OnRoute, now: OnRoute) {
+        let route = self.channels.get(channel).map(|c| c.route);
+        if let Some(route) = route.filter(|_| before != now) {
+            let OnRoute { recorded, echo } = now;
+            let command = Command::Settings {
+                route,
+                recorded,
+                echo,
+            };
+            self.outputs.push_back(Output::Media(command));
+        }
+    }
+
+    /// The sessions for which something may have changed.
+    fn concerned(&self, before: &Roster) -> Vec<SessionId> {
+        let all = before.channels != self.roster.channels;
+        let changed = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| all || before.users.get(&s.user) != self.roster.users.get(&s.user));
+        changed.map(|(id, _)| *id).collect()
+    }
+
+    /// Whoever waits goes first, so that nobody is granted the floor who is about to be cut as well.
+    fn cut_floors(&mut self, now: Instant) {
+        let mut cut: Vec<(bool, SessionId, ChannelId)> = Vec::new();
+        for (id, channel) in &self.channels {
+            for (ParticipantId::Session(session), level) in channel.floor.participants() {
+                let rights = self.rights(session, id);
+                if !rights.is_some_and(|r| r.talk) || !self.may_use(session, level) {
+                    let talks = channel
+                        .floor
+                        .talk()
+                        .is_some_and(|t| t.who == session.into());
+                    cut.push((talks, session, id.clone()));
+                }
+            }
+        }
+        cut.sort();
+        for (_, session, channel) in cut {
+            self.gone_from_floor(session, &channel, EndReason::Removed, now);
+        }
+    }
+
+    /// Off every channel where this session may not listen any more, and told so.
+    fn cut(&mut self, session: SessionId, now: Instant) {
+        let Some(s) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let Some(user) = self.roster.users.get(&s.user) else {
+            tracing::info!(%session, user = %s.user, "no longer on the roster");
+            return self.dismiss(session, ByeReason::Removed, EndReason::Removed, now);
+        };
+        let was_dispatcher = s.role != Role::User;
+        if s.name != user.name || s.role != user.role {
+            s.name.clone_from(&user.name);
+            if s.role != user.role {
+                s.role = user.role;
+                s.told.clear();
+            }
+            for channel in s.joined.keys() {
+                let members = self.untold.members.entry(channel.clone()).or_default();
+                members.insert(session);
+            }
+        }
+        for channel in self.joined_channels(session) {
+            if self.rights(session, &channel).is_some_and(|r| r.listen) {
+                continue;
+            }
+            tracing::info!(%session, %channel, "taken off the channel");
+            self.take_off(session, &channel, EndReason::Removed, now);
+            let members = self.untold.members.entry(channel.clone()).or_default();
+            members.insert(session);
+            let message = ServerMessage::Removed {
+                channel_id: channel,
+                message: "You were taken off this channel.".to_string(),
+            };
+            self.send(session, message);
+        }
+        if was_dispatcher {
+            self.check_dispatcher(session);
+        }
+    }
+
+    pub(super) fn has_untold(&self) -> bool {
+        !self.untold.sessions.is_empty()
+    }
+
+    /// Goes on telling.
+    pub(super) fn tell_some(&mut self, now: Instant) {
+        let enough = self.outputs.len() + SLICE;
+        let mut looked_at = 0;
+        while self.outputs.len() + looked_at < enough {
+            let Some(session) = self.untold.sessions.pop_first() else {
+                self.untold.members.clear();
+                return;
+            };
+            // To find out that there is nothing to tell costs as much as a few messages.
+            looked_at += 10;
+            self.tell_changed_members(session, now);
+            let channels = self.entries(session, now);
+            let told = without_talk(&channels);
+            if let Some(s) = self.sessions.get_mut(&session)
+                && s.told != told
+            {
+                s.told = told;
+                self.send(session, ServerMessage::Channels { channels });
+                // Other channels may be theirs to dispatch now.
+                self.send_lists(session, now);
+            }
+        }
+    }
+
+    fn tell_changed_members(&mut self, session: SessionId, now: Instant) {
+        for channel in self.joined_channels(session) {
+            let changed = self.untold.members.get(&channel);
+            let (Some(changed), Some(c)) = (changed, self.channels.get(&channel)) else {
+                continue;
+            };
+            let others = changed.iter().copied().filter(|other| *other != session);
+            let (here, left): (Vec<_>, Vec<_>) = others.partition(|id| c.members.contains(id));
+            if here.len() > MANY {
+                self.send_joined(session, &channel, now);
+                continue;
+            }
+            for other in here {
+                if let Some(member) = self.member(other, &channel, now) {
+                    let channel_id = channel.clone();
+                    self.send(session, ServerMessage::Member { channel_id, member });
+                }
+            }
+            let channel_id = channel;
+            let message = match left[..] {
+                [] => continue,
+                [session_id] => ServerMessage::MemberLeft {
+                    channel_id,
+                    session_id,
+                },
+                _ => ServerMessage::MembersLeft {
+                    channel_id,
+                    session_ids: left,
+                },
+            };
+            self.send(session, message);
+        }
+    }
+}
+
+/// What the shards know of a channel.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct OnRoute {
+    recorded: bool,
+    echo: bool,
+}
+
+fn on_route(channel: &authority::Channel) -> OnRoute {
+    OnRoute {
+        recorded: channel.record != Record::Off,
+        echo: channel.echo,
+    }
+}

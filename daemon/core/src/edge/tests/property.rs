@@ -1,0 +1,104 @@
+//! Random devices, networks, dispatchers and admins against what must never happen.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    SignIn(usize),
+    Close(usize, bool),
+    Join(usize),
+    Leave(usize),
+    Start(usize, Level),
+    Stop(usize),
+    Flows(usize),
+    Gone(usize),
+    Roster(u8),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let who = 0usize..6;
+    let level = prop::sample::select(&Level::ALL[..]);
+    prop_oneof![
+        3 => (0u64..3000).prop_map(Step::Wait),
+        3 => (0usize..3).prop_map(Step::SignIn),
+        1 => (who.clone(), any::<bool>()).prop_map(|(w, clean)| Step::Close(w, clean)),
+        5 => who.clone().prop_map(Step::Join),
+        1 => who.clone().prop_map(Step::Leave),
+        6 => (who.clone(), level).prop_map(|(w, l)| Step::Start(w, l)),
+        3 => who.clone().prop_map(Step::Stop),
+        4 => who.clone().prop_map(Step::Flows),
+        1 => who.prop_map(Step::Gone),
+        1 => (0u8..8).prop_map(Step::Roster),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever clients, networks and admins do: what is heard on a channel comes from the one participant
+    /// who has its floor, over an open transport of that very channel, and who may talk there now.
+    #[test]
+    fn nobody_is_heard_without_floor_and_right(steps in prop::collection::vec(any_step(), 1..80)) {
+        const USERS: [&str; 3] = ["anna", "ben", "carla"];
+        let mut rig = Rig::new();
+        let mut connections: Vec<ConnectionId> = Vec::new();
+        for step in steps {
+            let at = |n: usize| (!connections.is_empty()).then(|| connections[n % connections.len()]);
+            match step {
+                Step::Wait(ms) => rig.wait(ms),
+                Step::SignIn(n) if connections.len() < 6 => {
+                    let connection = rig.sign_in(USERS[n], None);
+                    connections.push(connection);
+                }
+                Step::SignIn(_) => {}
+                Step::Close(n, clean) => if let Some(connection) = at(n) {
+                    rig.give(Input::Closed { connection, clean });
+                },
+                Step::Join(n) => if let Some(c) = at(n) { rig.joins(c, OPS) },
+                Step::Leave(n) => if let Some(c) = at(n) {
+                    rig.says(c, 1, ClientMessage::Leave { channel_id: OPS.into() });
+                },
+                Step::Start(n, level) => if let Some(c) = at(n) { rig.start(c, OPS, level) },
+                Step::Stop(n) => if let Some(c) = at(n) { rig.stop(c, OPS) },
+                Step::Flows(n) => if let Some(t) = at(n).and_then(|c| rig.transport(c, OPS)) {
+                    rig.give(Input::Media(media::Event::Flows(t)));
+                },
+                Step::Gone(n) => if let Some(transport) = at(n).and_then(|c| rig.transport(c, OPS)) {
+                    rig.open.remove(&transport);
+                    let reason = CloseReason::Gone;
+                    rig.give(Input::Media(media::Event::Closed { transport, reason }));
+                },
+                Step::Roster(bits) => rig.change_roster(|roster| {
+                    for (n, user) in USERS.iter().enumerate() {
+                        if bits & 1 << n == 0 {
+                            continue;
+                        }
+                        match n {
+                            0 => { roster.users.remove(&UserId::from(*user)); }
+                            1 => if let Some(u) = roster.users.get_mut(&UserId::from(*user)) {
+                                u.channels.insert(OPS.into(), Membership::Listen);
+                            },
+                            _ => { roster.channels.get_mut(&ChannelId::from(OPS)).expect("ops").floor.queue_depth = 0; }
+                        }
+                    }
+                }),
+            }
+            let route = rig.edge.channels[&ChannelId::from(OPS)].route;
+            let holder = rig.edge.channels[&ChannelId::from(OPS)].floor.talk().map(|t| t.who);
+            let heard = rig.heard_on(OPS).filter(|t| rig.open.contains_key(t));
+            if let Some(transport) = heard {
+                prop_assert_eq!(rig.open.get(&transport), Some(&route));
+                let (session, _) = rig.edge.transports[&transport].clone();
+                prop_assert_eq!(holder, Some(session.into()));
+                let rights = rig.edge.rights(session, &OPS.into());
+                prop_assert!(rights.is_some_and(|r| r.talk), "heard without the right to talk");
+            }
+            let held = rig.edge.channels[&ChannelId::from(OPS)].members.len();
+            prop_assert_eq!(held, rig.edge.sessions.values().filter(|s| s.joined.contains_key(&OPS.into())).count());
+            prop_assert_eq!(rig.open.len(), rig.edge.transports.len(), "a transport was left open or forgotten");
+        }
+    }
+}

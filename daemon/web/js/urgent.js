@@ -1,0 +1,63 @@
+// The emergencies on this session's channels: each from its raising until its raiser or a dispatcher clears it.
+
+export class Emergencies {
+  /** `{id, channelId, raiser, since, acknowledgedBy}`, newest first. */
+  list = [];
+  #newest = 0;
+  /** Raised while the box could not be told. */
+  #owed = null;
+
+  /** `raised(emergency)` is told of each new one. */
+  constructor({ session, raised }) {
+    Object.assign(this, { session, raised });
+  }
+
+  /** What EMERGENCIES says. */
+  take(emergencies, now) {
+    this.list = emergencies
+      .map(({ emergencyId, elapsedMs, ...rest }) => ({ ...rest, id: emergencyId, since: now - elapsedMs }))
+      .sort((a, b) => b.id - a.id);
+    for (const each of this.list) if (each.id > this.#newest) this.raised(each);
+    this.#newest = Math.max(this.#newest, ...this.list.map((each) => each.id));
+  }
+
+  on(channelId) {
+    return this.list.find((each) => each.channelId === channelId) ?? null;
+  }
+
+  /** The one this person has raised on a channel, on whichever device. */
+  own(channelId) {
+    return this.list.find((each) => each.channelId === channelId && this.isOurs(each)) ?? null;
+  }
+
+  isOurs(emergency) {
+    return emergency.raiser.userId === this.session.me?.userId;
+  }
+
+  /** False where the box cannot be told now: it is told as soon as it is there. */
+  raise(channelId) {
+    if (this.own(channelId)) return true;
+    const told = this.session.signaling.send({ type: 'RAISE_EMERGENCY', channelId }) !== null;
+    this.#owed = told ? null : channelId;
+    return told;
+  }
+
+  /** The box is back. */
+  linkBack() {
+    if (this.#owed) this.raise(this.#owed);
+  }
+
+  acknowledge({ id }) {
+    this.session.signaling.send({ type: 'ACKNOWLEDGE_EMERGENCY', emergencyId: id });
+  }
+
+  clear({ id }) {
+    this.session.signaling.send({ type: 'CLEAR_EMERGENCY', emergencyId: id });
+  }
+
+  /** Nobody is signed in. */
+  end() {
+    this.list = [];
+    this.#owed = null;
+  }
+}
