@@ -113,16 +113,16 @@ impl Control {
         carried_out.await?
     }
 
-    /// Locks one device out, by its short id; false: there is no such device.
+    /// Locks one device out, by its short id, and ends its sessions; false: there is no such device.
     pub async fn lock_out(self: &Arc<Self>, id: String, by: By) -> Result<bool> {
         let control = self.clone();
         let carried_out = tokio::spawn(async move {
-            let _changing = control.changing.lock().await;
             let store = control.inviter.store.clone();
+            let device_id = id.clone();
             let lock_out = move || -> Result<bool> {
                 let devices = store.devices()?;
-                let Some((hash, device)) = devices.iter().find(|(hash, _)| short_id(hash) == id)
-                else {
+                let found = devices.iter().find(|(hash, _)| short_id(hash) == device_id);
+                let Some((hash, device)) = found else {
                     return Ok(false);
                 };
                 let text = format!("locked a device of {} out", device.user);
@@ -130,7 +130,12 @@ impl Control {
                 store.lock_out_device(hash, entry)?;
                 Ok(true)
             };
-            tokio::task::spawn_blocking(lock_out).await?
+            let locked_out = tokio::task::spawn_blocking(lock_out).await??;
+            let sessions = control.sessions().await.into_iter();
+            for session in sessions.filter(|session| session.device_id == id) {
+                control.kick(session.session_id).await;
+            }
+            Ok(locked_out)
         });
         carried_out.await?
     }

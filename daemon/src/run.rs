@@ -308,6 +308,7 @@ fn edge_settings(settings: &Settings) -> edge::Settings {
             channels: settings.limits.user_channels as usize,
         },
         dispatch_channels: settings.limits.dispatch_channels as usize,
+        user_sessions: settings.limits.user_sessions as usize,
     }
 }
 
