@@ -174,3 +174,6 @@ async fn openapi(
 async fn no_such_route() -> Problem {
     Problem::not_found("This box has no such route. GET /api/v1/openapi.json names them all.")
 }
+
+#[cfg(test)]
+mod tests;
