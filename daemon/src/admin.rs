@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -113,24 +113,29 @@ impl Control {
         carried_out.await?
     }
 
-    /// Locks one device out, by its short id; false: there is no such device.
+    /// Locks one device out, by its short id, and ends its sessions; false: there is no such device.
     pub async fn lock_out(self: &Arc<Self>, id: String, by: By) -> Result<bool> {
         let control = self.clone();
         let carried_out = tokio::spawn(async move {
-            let _changing = control.changing.lock().await;
             let store = control.inviter.store.clone();
+            let device_id = id.clone();
             let lock_out = move || -> Result<bool> {
                 let devices = store.devices()?;
-                let Some((hash, device)) = devices.iter().find(|(hash, _)| short_id(hash) == id)
-                else {
+                let found = devices.iter().find(|(hash, _)| short_id(hash) == device_id);
+                let Some((hash, device)) = found else {
                     return Ok(false);
                 };
-                let text = format!("{} locked a device of {} out", by.who, device.user);
+                let text = format!("locked a device of {} out", device.user);
                 let entry = by.did("device_locked_out", text).about(&device.user);
                 store.lock_out_device(hash, entry)?;
                 Ok(true)
             };
-            tokio::task::spawn_blocking(lock_out).await?
+            let locked_out = tokio::task::spawn_blocking(lock_out).await??;
+            let sessions = control.sessions().await.into_iter();
+            for session in sessions.filter(|session| session.device_id == id) {
+                control.kick(session.session_id).await;
+            }
+            Ok(locked_out)
         });
         carried_out.await?
     }
@@ -262,21 +267,9 @@ async fn exchange<T: DeserializeOwned>(
     path: &str,
     order: &impl Serialize,
 ) -> Result<T> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request = hyper::Request::post(path)
-        .header("host", "pttd")
-        .header("content-type", "application/json")
-        .body(Full::<Bytes>::from(serde_json::to_vec(order)?))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .context("asking the running pttd")?;
-    let ok = response.status().is_success();
-    let body = response.into_body().collect().await?.to_bytes();
-    connection.abort();
-    match ok {
+    let order = serde_json::to_vec(order)?;
+    let (status, body) = send(stream, Method::POST, path, Some(order)).await?;
+    match status.is_success() {
         true => serde_json::from_slice(&body).context("reading the running pttd's answer"),
         false => Err(match serde_json::from_slice::<Refused>(&body) {
             Ok(refused) => refused.into(),
@@ -285,6 +278,31 @@ async fn exchange<T: DeserializeOwned>(
             ),
         }),
     }
+}
+
+async fn send(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "pttd")
+        .header("content-type", "application/json")
+        .body(Full::<Bytes>::from(body.unwrap_or_default()))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("asking the running pttd")?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ pub async fn add(
     let added = api.control.change(move |roster| {
         let id = roster.add_channel(id, change)?;
         let channel = &roster.channels[&id];
-        let text = format!("{} added the channel {}", by.who, channel.name);
+        let text = format!("added the channel {}", channel.name);
         let entry = by.did("channel_added", text).on(&id);
         Ok((view(roster, &id, channel), entry))
     });
@@ -156,7 +156,7 @@ pub async fn add(
 }
 
 /// Changes a channel.
-#[utoipa::path(patch, path = "/channels/{channel}", security(("bearer" = [])), request_body = ChannelBody, responses(
+#[utoipa::path(patch, path = "/channels/{channel}", params(("channel" = String, Path)), security(("bearer" = [])), request_body = ChannelBody, responses(
     (status = 200, body = ChannelView),
     (status = 404, body = ProblemText),
     (status = 422, body = ProblemText),
@@ -176,7 +176,7 @@ pub async fn set(
         let name = name_of(roster, &id);
         let what = told(&change);
         roster.set_channel(&id, change)?;
-        let text = format!("{} changed the channel {name}: {what}", by.who);
+        let text = format!("changed the channel {name}: {what}");
         let entry = by.did("channel_set", text).on(&id);
         Ok((view(roster, &id, &roster.channels[&id]), entry))
     });
@@ -184,7 +184,7 @@ pub async fn set(
 }
 
 /// Removes a channel with all its memberships.
-#[utoipa::path(delete, path = "/channels/{channel}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/channels/{channel}", params(("channel" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]
@@ -197,7 +197,7 @@ pub async fn remove(
     let by = caller.by();
     let removed = api.control.change(move |roster| {
         let channel = roster.remove_channel(&id)?;
-        let text = format!("{} removed the channel {}", by.who, channel.name);
+        let text = format!("removed the channel {}", channel.name);
         Ok(((), by.did("channel_removed", text).on(&id)))
     });
     removed.await?;

@@ -45,7 +45,7 @@ pub struct Memberships {
 }
 
 /// Everyone who belongs to a channel.
-#[utoipa::path(get, path = "/channels/{channel}/members", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/channels/{channel}/members", params(("channel" = String, Path)), security(("bearer" = [])), responses(
     (status = 200, body = Members),
     (status = 404, body = ProblemText),
 ))]
@@ -71,7 +71,7 @@ pub async fn list(
 }
 
 /// Puts someone on a channel, or changes what they may do there.
-#[utoipa::path(put, path = "/channels/{channel}/members/{user}", security(("bearer" = [])), request_body = Right, responses(
+#[utoipa::path(put, path = "/channels/{channel}/members/{user}", params(("channel" = String, Path), ("user" = String, Path)), security(("bearer" = [])), request_body = Right, responses(
     (status = 204),
     (status = 404, body = ProblemText),
     (status = 422, body = ProblemText),
@@ -91,7 +91,7 @@ pub async fn set(
             Membership::Listen => "listen",
         };
         let (person, name) = (users::name_of(roster, &user), name_of(roster, &channel));
-        let text = format!("{} lets {person} {may} on {name}", by.who);
+        let text = format!("lets {person} {may} on {name}");
         let entry = by.did("member_set", text).on(&channel).about(&user);
         Ok(((), entry))
     });
@@ -100,7 +100,7 @@ pub async fn set(
 }
 
 /// Takes someone off a channel: whoever talks there is cut before this is answered.
-#[utoipa::path(delete, path = "/channels/{channel}/members/{user}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/channels/{channel}/members/{user}", params(("channel" = String, Path), ("user" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]
@@ -114,7 +114,7 @@ pub async fn remove(
     let removed = api.control.change(move |roster| {
         roster.remove_member(&channel, &user)?;
         let (person, name) = (users::name_of(roster, &user), name_of(roster, &channel));
-        let text = format!("{} took {person} off {name}", by.who);
+        let text = format!("took {person} off {name}");
         let entry = by.did("member_removed", text).on(&channel).about(&user);
         Ok(((), entry))
     });
@@ -142,7 +142,7 @@ pub async fn set_all(
             Some(user) => users::name_of(roster, user),
             None => format!("{people} people"),
         };
-        let text = format!("{} set the channels of {whose}", by.who);
+        let text = format!("set the channels of {whose}");
         let entry = by.did("memberships_set", text);
         Ok(((), one.map_or(entry.clone(), |user| entry.about(&user))))
     });
