@@ -8,11 +8,12 @@ use super::*;
 use crate::authority::{Channel as RosterChannel, Membership, User};
 use crate::ids::TransmissionId;
 use crate::media::{Certificate, CloseReason, Offer};
-use crate::wire::signal::{ClientMessage, DenyReason, ErrorCode, Level};
+use crate::wire::signal::{ClientMessage, DenyReason, EchoVerdict, ErrorCode, Level};
 
 mod calls;
 mod changes;
 mod emergencies;
+mod heard;
 mod positions;
 mod property;
 mod silences;
