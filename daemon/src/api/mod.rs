@@ -28,6 +28,7 @@ mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use axum::extract::DefaultBodyLimit;
@@ -76,6 +77,8 @@ pub struct Running {
     pub journal: journal::Inbox,
     pub roll: Roll,
     pub refusals: Refusals,
+    /// What the recordings take.
+    pub recordings_bytes: Arc<AtomicU64>,
     pub since: Instant,
 }
 

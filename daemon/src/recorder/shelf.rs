@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use pttd_core::ids::TransmissionId;
@@ -24,6 +25,8 @@ pub struct Shelf {
     store: Arc<Store>,
     kept: Vec<Kept>,
     has_room: bool,
+    /// What they take together, for others to read.
+    pub bytes: Arc<AtomicU64>,
 }
 
 impl Shelf {
@@ -33,6 +36,7 @@ impl Shelf {
             store,
             kept: Vec::new(),
             has_room: true,
+            bytes: Arc::default(),
         }
     }
 
@@ -149,6 +153,7 @@ impl Shelf {
         metrics::counter!("pttd_recordings_removed_total").increment(go.len() as u64);
         metrics::gauge!("pttd_recordings").set(self.kept.len() as f64);
         let bytes: u64 = self.kept.iter().map(|kept| kept.bytes).sum();
+        self.bytes.store(bytes, Ordering::Relaxed);
         metrics::gauge!("pttd_recordings_bytes").set(bytes as f64);
         self.has_room = room.free.saturating_add(freed) >= room.keep_free;
         if !self.has_room {
