@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -125,7 +125,7 @@ impl Control {
                 else {
                     return Ok(false);
                 };
-                let text = format!("{} locked a device of {} out", by.who, device.user);
+                let text = format!("locked a device of {} out", device.user);
                 let entry = by.did("device_locked_out", text).about(&device.user);
                 store.lock_out_device(hash, entry)?;
                 Ok(true)
@@ -262,21 +262,9 @@ async fn exchange<T: DeserializeOwned>(
     path: &str,
     order: &impl Serialize,
 ) -> Result<T> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request = hyper::Request::post(path)
-        .header("host", "pttd")
-        .header("content-type", "application/json")
-        .body(Full::<Bytes>::from(serde_json::to_vec(order)?))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .context("asking the running pttd")?;
-    let ok = response.status().is_success();
-    let body = response.into_body().collect().await?.to_bytes();
-    connection.abort();
-    match ok {
+    let order = serde_json::to_vec(order)?;
+    let (status, body) = send(stream, Method::POST, path, Some(order)).await?;
+    match status.is_success() {
         true => serde_json::from_slice(&body).context("reading the running pttd's answer"),
         false => Err(match serde_json::from_slice::<Refused>(&body) {
             Ok(refused) => refused.into(),
@@ -285,6 +273,41 @@ async fn exchange<T: DeserializeOwned>(
             ),
         }),
     }
+}
+
+/// Asks the running daemon's API.
+pub async fn call(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    within(ANSWER_WITHIN, send(stream, method, path, body)).await
+}
+
+async fn send(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "pttd")
+        .header("content-type", "application/json")
+        .body(Full::<Bytes>::from(body.unwrap_or_default()))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("asking the running pttd")?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
 }
 
 #[cfg(test)]

@@ -249,7 +249,7 @@ pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Stor
         let (users, channels) = (roster.users.len(), roster.channels.len());
         store.change(|empty| {
             *empty = roster;
-            let text = format!("pttd took the roster in: {channels} channels, {users} people");
+            let text = format!("took the roster in: {channels} channels, {users} people");
             Ok(((), By::the_box().did("roster_taken_in", text)))
         })?;
         tracing::info!(users, channels, "took the roster in");
@@ -335,7 +335,7 @@ async fn remove_ended_guests(control: Arc<Control>, stop: CancellationToken) -> 
             let mut records = Records::default();
             for (id, user) in roster.remove_ended(utc::now()) {
                 tracing::info!(user = %id, "a guest's time is over");
-                let text = format!("The time of {} is over", user.name);
+                let text = format!("took {} off the roster, whose time is over", user.name);
                 let entry = By::the_box().did("ended", text).about(&id);
                 records.entries.push(entry);
             }

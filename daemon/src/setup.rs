@@ -102,7 +102,6 @@ pub fn first_admin(
         user: Some(id.clone()),
         from: from.to_string(),
     };
-    let text = format!("{name} became an admin with the setup code");
     let entered = Device {
         user: id.clone(),
         since: utc::now(),
@@ -111,7 +110,10 @@ pub fn first_admin(
     };
     let records = Records {
         devices: vec![(hash(device), entered)],
-        entries: vec![by.did("set_up", text).about(&id)],
+        entries: vec![
+            by.did("set_up", "became an admin with the setup code")
+                .about(&id),
+        ],
         ..Records::default()
     };
     Ok((id, records))

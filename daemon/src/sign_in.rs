@@ -184,10 +184,6 @@ impl SignIn {
         self.tries.may_try(from, Instant::now())
     }
 
-    pub fn tried_wrongly(&self, from: IpAddr) {
-        self.tries.failed(from, Instant::now());
-    }
-
     fn counted(
         &self,
         from: IpAddr,

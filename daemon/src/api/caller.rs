@@ -154,8 +154,7 @@ fn refused(parts: &Parts, api: &Api, caller: &Caller, message: &str) -> Problem 
     {
         let by = caller.by();
         let text = format!(
-            "{} was refused {} {}",
-            by.who,
+            "was refused {} {}",
             parts.method,
             parts.uri.path().chars().take(100).collect::<String>()
         );

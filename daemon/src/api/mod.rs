@@ -38,12 +38,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admin::Control;
-use crate::config::Limits;
+use crate::config::{Limits, Settings};
 use crate::health::Health;
+use crate::invite::Inviter;
 use crate::journal::{self, Roll};
 use crate::setup::Code;
 use crate::sign_in::SignIn;
 use crate::store::Store;
+use crate::tokens::Tokens;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, Refusals, SignedIn, Stranger};
 pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
@@ -74,6 +76,19 @@ pub struct Running {
 }
 
 impl Api {
+    /// For a command that finds no daemon running. Blocking.
+    pub fn of_store(store: Arc<Store>, settings: &Settings) -> anyhow::Result<Api> {
+        let sign_in = SignIn::new(store.clone(), Tokens::default())?;
+        let inviter = Inviter::of_settings(store, settings)?;
+        Ok(Api {
+            control: Arc::new(Control::new(inviter, None)),
+            sign_in: Arc::new(sign_in),
+            limits: settings.limits,
+            setup: None,
+            running: None,
+        })
+    }
+
     pub fn store(&self) -> &Arc<Store> {
         &self.control.inviter.store
     }

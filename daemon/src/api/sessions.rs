@@ -73,7 +73,7 @@ pub async fn remove(
     let session = session.ok_or_else(gone)?;
     // First on disk, as every change.
     let by = caller.by();
-    let text = format!("{} ended a session of {}", by.who, session.name);
+    let text = format!("ended a session of {}", session.name);
     let entry = by.did("kicked", text).about(&session.user_id);
     let store = api.store().clone();
     off_the_threads(move || store.note(&[entry])).await?;

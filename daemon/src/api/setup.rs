@@ -68,7 +68,8 @@ pub async fn set_up(
     }
     if !code.is(&asked.code) {
         if let Some(from) = from {
-            api.sign_in.tried_wrongly(from);
+            // It was asked before whether this one may try.
+            let _ = api.sign_in.wrong_secret(from);
         }
         tracing::warn!(from = ?from, "a wrong setup code");
         return Err(Problem::forbidden(

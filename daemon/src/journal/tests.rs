@@ -108,13 +108,13 @@ fn the_journal_is_kept_to_its_bound_oldest_first() {
     let store = open(3).unwrap();
     let by = crate::store::By::operator();
     for n in 0..5 {
-        store.note(&[by.did("x", n.to_string())]).unwrap();
+        store.note(&[by.did("x", n)]).unwrap();
     }
     let texts = |store: &Store| -> Vec<_> { entries(store).into_iter().map(|e| e.text).collect() };
-    assert_eq!(texts(&store), ["4", "3", "2"]);
+    assert_eq!(texts(&store), ["operator 4", "operator 3", "operator 2"]);
     drop(store);
     let store = open(2).unwrap();
-    assert_eq!(texts(&store), ["4", "3"]);
+    assert_eq!(texts(&store), ["operator 4", "operator 3"]);
     store.note(&[by.did("x", "5")]).unwrap();
-    assert_eq!(texts(&store), ["5", "4"]);
+    assert_eq!(texts(&store), ["operator 5", "operator 4"]);
 }
