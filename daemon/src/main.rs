@@ -116,6 +116,22 @@ Examples:
 It works while pttd runs, and while it does not. Who is given tokens (JWT) can come in with the next one:
 take them off the issuer's list as well.")]
     Withdraw(Withdraw),
+    /// List, add, change and remove channels.
+    Channel(commands::Channel),
+    /// List, add, change and remove the people on the roster.
+    User(commands::User),
+    /// List, add, change and remove who belongs to a channel.
+    Member(commands::Member),
+    /// Hang posters up by which people let themselves in, print them, and mind the door.
+    Poster(commands::Poster),
+    /// List the devices that may come in, and lock one out.
+    Device(commands::Device),
+    /// List the devices that are signed in now, and send one away.
+    Session(commands::Session),
+    /// Read the journal: who did what, when and from where, newest last.
+    Log(commands::Log),
+    /// Who was heard today, how loud and how well, and who is there now.
+    RollCall(commands::RollCall),
     /// List or take away what was said on recorded channels.
     #[command(after_help = "\
 Examples:
@@ -131,20 +147,6 @@ It works while pttd runs, and while it does not.")]
         #[command(subcommand)]
         what: Recordings,
     },
-    /// List, add, change and remove channels.
-    Channel(commands::Channel),
-    /// List, add, change and remove the people on the roster.
-    User(commands::User),
-    /// List, add, change and remove who belongs to a channel.
-    Member(commands::Member),
-    /// List the devices that may come in, and lock one out.
-    Device(commands::Device),
-    /// List the devices that are signed in now, and send one away.
-    Session(commands::Session),
-    /// Read the journal: who did what, when and from where, newest last.
-    Log(commands::Log),
-    /// Who was heard today, how loud and how well, and who is there now.
-    RollCall(commands::RollCall),
 }
 
 /// Where settings, state and the first roster are.
@@ -241,14 +243,15 @@ fn main() -> ExitCode {
         Command::Check(files) => check(&files),
         Command::Invite(invite) => self::invite(*invite),
         Command::Withdraw(withdraw) => self::withdraw(withdraw),
-        Command::Recordings { files, what } => self::recordings(&files, what),
         Command::Channel(channel) => channel.run(),
         Command::User(user) => user.run(),
         Command::Member(member) => member.run(),
+        Command::Poster(poster) => poster.run(),
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
+        Command::Recordings { files, what } => self::recordings(&files, what),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;

@@ -90,8 +90,8 @@ impl Api {
         Ok(Api {
             control: Arc::new(Control::new(inviter, None)),
             sign_in: Arc::new(sign_in),
-            limits: settings.limits,
             recordings: settings.recorder().folder,
+            limits: settings.limits,
             setup: None,
             running: None,
         })
