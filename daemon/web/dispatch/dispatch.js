@@ -76,7 +76,7 @@ const talking = new Talking({ session, microphone, sound: hearing, targets, aire
 const { press } = talking;
 const positions = new Positions({ desk, session, ask: () => chooser.open(), seated, gone: positionGone, changed: drawSoon });
 const talks = new Talks({ desk, session, hearing, misses, over: talkOver, said: nothingToReplay, changed: talksChanged });
-const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: drawSoon });
+const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: draw });
 const arrivals = new Arrivals({ say });
 const settings = new Settings({ desk, hearing, microphone, on: { outputs: changed } });
 const chooser = new PositionDialog({ session, positions });
