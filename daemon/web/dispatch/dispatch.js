@@ -472,7 +472,7 @@ function go(channelId) {
 
 // A clicked control gives the focus back, so that the talk key talks again; one reached by keyboard keeps it.
 addEventListener('click', (event) => {
-  if (event.detail > 0) event.target.closest?.('button')?.blur();
+  if (event.detail > 0 && !settings.learning) event.target.closest?.('button')?.blur();
 });
 
 const focusedTile = () => document.activeElement?.closest?.('.tile')?.dataset.channel ?? null;
