@@ -18,6 +18,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use pttd_core::authority::Roster;
+use pttd_core::edge::SessionView;
+use pttd_core::ids::SessionId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
@@ -26,7 +28,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
-use crate::store::{By, Records, Store, short_id};
+use crate::store::{By, Records, short_id};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -71,7 +73,7 @@ impl Control {
     }
 
     /// Carried out to its end, even where whoever asked goes away meanwhile: what is on disk shall count.
-    async fn carry_out<T: Send + 'static>(
+    pub async fn carry_out<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce() -> Result<(T, Arc<Roster>)> + Send + 'static,
     ) -> Result<T> {
@@ -133,25 +135,20 @@ impl Control {
         carried_out.await?
     }
 
-    /// Makes a change that may put somebody on the roster, and returns when it counts. It is finished also
-    /// where whoever asked is gone before the answer: what is on disk has to count.
-    pub async fn at_the_door<T: Send + 'static, E: From<anyhow::Error> + Send + 'static>(
-        self: &Arc<Self>,
-        change: impl FnOnce(&Store) -> Result<(T, Arc<Roster>), E> + Send + 'static,
-    ) -> Result<(T, Arc<Roster>), E> {
-        let control = self.clone();
-        let changing = tokio::spawn(async move {
-            let _changing = control.changing.lock().await;
-            let store = control.inviter.store.clone();
-            let before = store.roster();
-            let changed = tokio::task::spawn_blocking(move || change(&store)).await;
-            let (answer, roster) = changed.map_err(anyhow::Error::from)??;
-            if !Arc::ptr_eq(&before, &roster) {
-                control.tell(roster.clone()).await;
-            }
-            Ok((answer, roster))
-        });
-        changing.await.map_err(anyhow::Error::from)?
+    /// None where no daemon runs.
+    pub async fn sessions(&self) -> Vec<SessionView> {
+        match &self.reactor {
+            Some(reactor) => reactor.sessions().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Ends a session; false: there is no such session.
+    pub async fn kick(&self, session: SessionId) -> bool {
+        match &self.reactor {
+            Some(reactor) => reactor.kick(session).await,
+            None => false,
+        }
     }
 
     /// Returns when the roster counts.
@@ -298,7 +295,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::roster_file;
-    use crate::store::hash;
+    use crate::store::{Store, hash};
 
     #[tokio::test]
     async fn a_daemon_that_does_not_answer_is_not_waited_for_forever() {

@@ -7,6 +7,7 @@ mod figures;
 mod guests;
 mod health;
 mod invite;
+mod journal;
 mod listen;
 mod media;
 mod origins;
@@ -15,6 +16,7 @@ mod poster;
 mod reactor;
 mod roster_file;
 mod run;
+mod setup;
 mod sheet;
 mod show;
 mod sign_in;
@@ -29,6 +31,7 @@ mod withdraw;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -189,6 +192,7 @@ enum CliRole {
 fn main() -> ExitCode {
     // What the box keeps is nobody else's to read.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    LazyLock::force(&utc::ZONE);
     let outcome = match Cli::parse().command {
         Command::Run(run) => start(run),
         Command::Check(files) => check(&files),

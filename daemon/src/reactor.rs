@@ -89,7 +89,6 @@ impl Inbox {
     }
 
     /// Empty where the reactor stops.
-    #[allow(dead_code, reason = "for the admin API")]
     pub async fn sessions(&self) -> Vec<SessionView> {
         let (sessions, answer) = oneshot::channel();
         self.give(Message::Sessions(sessions)).await;
@@ -97,7 +96,6 @@ impl Inbox {
     }
 
     /// Ends a session; returns when it is over. False where there is no such session.
-    #[allow(dead_code, reason = "for the admin API")]
     pub async fn kick(&self, session: SessionId) -> bool {
         let (done, answer) = oneshot::channel();
         self.give(Message::Kick { session, done }).await;
@@ -253,7 +251,10 @@ impl Reactor {
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
                 Output::Happened(what) => self.witness(&what),
-                Output::Keep(board) => drop(self.board.send_replace(*board)),
+                Output::Keep(board) => {
+                    metrics::gauge!("pttd_board_unwritten").set(1);
+                    self.board.send_replace(*board);
+                }
             }
         }
     }

@@ -24,17 +24,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Control};
-use crate::api::{self, Api};
+use crate::api::{self, Api, Refusals, Running};
 use crate::config::Settings;
 use crate::figures;
 use crate::health::Health;
 use crate::invite::{Guest, Inviter, Who};
+use crate::journal::Journal;
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
 use crate::reactor::{self, Reactor};
+use crate::setup::{self, Code};
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
-use crate::store::{By, Store, board};
+use crate::store::{By, Records, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
 use crate::{listen, roster_file, show, utc};
@@ -43,6 +45,7 @@ use crate::{listen, roster_file, show, utc};
 const REFRESH_EVERY: Duration = Duration::from_secs(15);
 /// A reactor that works answers in a millisecond.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
+const LOOK_FOR_ENDED: Duration = Duration::from_secs(5);
 const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 /// For answers that are under way when the daemon is stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -102,6 +105,19 @@ pub async fn run(options: Options) -> Result<()> {
         tokio::task::spawn_blocking(move || edge(&settings, &store)).await??
     };
     let (board, boards) = watch::channel(edge.board().clone());
+    let journal = {
+        let (store, health) = (store.clone(), health.clone());
+        tokio::task::spawn_blocking(move || Journal::start(store, health)).await??
+    };
+    let setup = {
+        let store = store.clone();
+        let code = move || match setup::is_needed(&store)? {
+            true => Code::new().map(Some),
+            false => Ok(None),
+        };
+        tokio::task::spawn_blocking(code).await??
+    };
+    let setup_code = setup.as_ref().map(Code::shown);
     let reactor = Reactor::new(
         edge,
         &settings.media,
@@ -109,7 +125,7 @@ pub async fn run(options: Options) -> Result<()> {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
-        Vec::new(),
+        vec![journal.inbox().witness()],
         board,
         health.clone(),
     )?;
@@ -119,6 +135,15 @@ pub async fn run(options: Options) -> Result<()> {
     let api = api::router(Arc::new(Api {
         control: control.clone(),
         sign_in: sign_in.clone(),
+        limits: settings.limits,
+        setup,
+        running: Some(Running {
+            health: health.clone(),
+            journal: journal.inbox(),
+            roll: journal.roll.clone(),
+            refusals: Refusals::default(),
+            since: Instant::now(),
+        }),
     }));
     let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
@@ -155,6 +180,7 @@ pub async fn run(options: Options) -> Result<()> {
         health.clone(),
         stop.clone(),
     ));
+    parts.spawn(remove_ended_guests(control.clone(), stop.clone()));
     parts.spawn(watch_reactor(inbox, health, stop.clone()));
 
     if let Some(path) = &options.ready_file {
@@ -175,6 +201,16 @@ pub async fn run(options: Options) -> Result<()> {
     notify(NotifyState::Ready);
     if options.invite_everyone {
         invite_everyone(&control).await?;
+    }
+    if let Some(code) = setup_code {
+        let url = format!("{}/setup", origins.for_links());
+        tracing::info!(
+            code,
+            url,
+            "this box has no admin yet: the setup code makes the first one"
+        );
+        let here = origins.on_this_machine();
+        show::say(&show::setup(&code, &url, &here))?;
     }
 
     let ended = tokio::select! {
@@ -197,6 +233,7 @@ pub async fn run(options: Options) -> Result<()> {
     if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS * 2, goodbyes).await {
         ended?;
     }
+    tokio::task::spawn_blocking(move || journal.finish()).await??;
     std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
     ended
 }
@@ -204,7 +241,8 @@ pub async fn run(options: Options) -> Result<()> {
 /// Opens the store, and gives it the roster where it has none yet. Only then is the file read: what stands in
 /// it must not keep a box from starting that has long had its own.
 pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Store>> {
-    let store = Store::open(&settings.state.dir)?;
+    let store = Store::open(&settings.state.dir)?
+        .limited(settings.limits.of_roster(), settings.log.keep)?;
     utc::recall(&settings.state.dir);
     if !store.has_roster()? {
         let roster = roster_file::first(roster)?;
@@ -267,9 +305,9 @@ fn edge_settings(settings: &Settings) -> edge::Settings {
             sdp_bytes: MAX_SDP,
             m_lines: MAX_M_LINES,
             candidates: MAX_CANDIDATES,
-            channels: 10,
+            channels: settings.limits.user_channels as usize,
         },
-        dispatch_channels: 50,
+        dispatch_channels: settings.limits.dispatch_channels as usize,
     }
 }
 
@@ -282,6 +320,35 @@ async fn serve_control(
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("serving the control socket")
+}
+
+/// Takes guests off the roster when their time is over. A moment late is early enough: the door does not let
+/// them in again from that second on.
+async fn remove_ended_guests(control: Arc<Control>, stop: CancellationToken) -> Result<()> {
+    let sleep = || tokio::time::sleep(LOOK_FOR_ENDED);
+    while stop.run_until_cancelled(sleep()).await.is_some() {
+        let next = control.inviter.store.roster().next_end();
+        if next.is_none_or(|ends| ends > utc::now()) {
+            continue;
+        }
+        let removed = control.change(|roster| {
+            let mut records = Records::default();
+            for (id, user) in roster.remove_ended(utc::now()) {
+                tracing::info!(user = %id, "a guest's time is over");
+                let text = format!("The time of {} is over", user.name);
+                let entry = By::the_box().did("ended", text).about(&id);
+                records.entries.push(entry);
+            }
+            Ok(((), records))
+        });
+        if let Err(error) = removed.await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "guests whose time is over stay"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the certificate to the names and addresses of the machine, the figures from growing, and an eye on

@@ -179,6 +179,15 @@ impl SignIn {
         }
     }
 
+    /// For what is guessed elsewhere: whether this address was not wrong too often lately.
+    pub fn may_try(&self, from: IpAddr) -> bool {
+        self.tries.may_try(from, Instant::now())
+    }
+
+    pub fn tried_wrongly(&self, from: IpAddr) {
+        self.tries.failed(from, Instant::now());
+    }
+
     fn counted(
         &self,
         from: IpAddr,

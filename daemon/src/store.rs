@@ -42,7 +42,7 @@ pub const JOURNAL_KEPT: u64 = 100_000;
 const MAX_TOKEN_DEVICES: usize = 32;
 
 /// Below this the box says so while it still works.
-const LEAST_FREE_BYTES: u128 = 16 << 20;
+const LEAST_FREE_BYTES: u64 = 16 << 20;
 
 /// How a record is called where people and programs see it: the first 16 digits of its hash.
 pub fn short_id(hash: &[u8; 32]) -> String {
@@ -480,14 +480,19 @@ impl Store {
     /// Whether the next write can be expected to succeed.
     pub fn check(&self) -> Result<()> {
         self.unbroken()?;
-        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
-        let free = u128::from(disk.blocks_available()) * u128::from(disk.fragment_size());
+        let free = self.free_bytes()?;
         ensure!(
             free >= LEAST_FREE_BYTES,
             "the disk of the box's memory has only {} MiB left: free some room",
             free >> 20
         );
         Ok(())
+    }
+
+    /// Room on the disk of the box's memory.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
+        Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
     }
 
     fn unbroken(&self) -> Result<()> {

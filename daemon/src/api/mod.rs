@@ -13,15 +13,20 @@ mod caller;
 mod channels;
 mod devices;
 mod door;
+mod gateway;
 mod invitations;
+mod log;
 mod me;
 mod members;
 mod posters;
 mod problem;
+mod sessions;
+mod setup;
 mod sign_in;
 mod users;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Response};
@@ -33,10 +38,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admin::Control;
+use crate::config::Limits;
+use crate::health::Health;
+use crate::journal::{self, Roll};
+use crate::setup::Code;
 use crate::sign_in::SignIn;
 use crate::store::Store;
 
-pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, SignedIn, Stranger};
+pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, Refusals, SignedIn, Stranger};
 pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
@@ -48,6 +57,20 @@ const MAX_STRANGERS_BODY: usize = 4 * 1024;
 pub struct Api {
     pub control: Arc<Control>,
     pub sign_in: Arc<SignIn>,
+    pub limits: Limits,
+    /// What makes the first admin; `None` where the box had one when it started.
+    pub setup: Option<Code>,
+    /// `None` where no daemon runs, and a command asks the store alone.
+    pub running: Option<Running>,
+}
+
+/// What only a running daemon has.
+pub struct Running {
+    pub health: Health,
+    pub journal: journal::Inbox,
+    pub roll: Roll,
+    pub refusals: Refusals,
+    pub since: Instant,
 }
 
 impl Api {
@@ -89,6 +112,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(door::join))
         .routes(routes!(door::greet))
         .routes(routes!(door::ask))
+        .routes(routes!(setup::is_needed, setup::set_up))
         .layer(DefaultBodyLimit::max(MAX_STRANGERS_BODY));
     let routes = OpenApiRouter::new()
         .merge(strangers)
@@ -109,6 +133,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(posters::sheet))
         .routes(routes!(door::arrivals))
         .routes(routes!(door::decide))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::remove))
+        .routes(routes!(log::log))
+        .routes(routes!(log::roll_call))
+        .routes(routes!(gateway::gateway))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())

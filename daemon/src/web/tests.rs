@@ -51,6 +51,9 @@ fn site() -> Site {
     let api = api::router(Arc::new(Api {
         control: Arc::new(Control::new(inviter, None)),
         sign_in: sign_in.clone(),
+        limits: settings.limits,
+        setup: None,
+        running: None,
     }));
     let web = Web {
         box_name: settings.box_name(),

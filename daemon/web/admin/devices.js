@@ -6,34 +6,42 @@ import { button, h } from './build.js';
 import { Table } from './table.js';
 import { words } from './words.js';
 
-const moment = (key, label, none) => ({
-  key, label, value: (row) => row[key] ?? null, find: () => '', downFirst: true, cell: (row) => (row[key] ? words.moment(row[key] * 1000) : none),
+const moment = (key, label) => ({
+  key, label, value: (row) => row[key], find: () => '', downFirst: true, cell: (row) => words.moment(row[key] * 1000),
 });
 
 export function devices(desk) {
   const say = words.devices;
+  let online = new Set();
   const table = new Table({
     name: 'devices', caption: words.tabs.devices, id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false },
+    signature: (row) => online.has(row.id),
     columns: [
-      { key: 'name', label: say.name, opens: true, value: (row) => row.name ?? row.userId, cell: (row) => h('b', {}, row.name ?? row.userId) },
+      { key: 'name', label: say.name, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
       { key: 'id', label: say.id, value: (row) => row.id, cell: (row) => h('code', {}, row.id) },
-      moment('since', say.since, ''),
-      moment('lastSeen', say.lastSeen, say.never),
-      { key: 'online', label: say.now, brief: true, value: (row) => (row.online ? 1 : 0), find: () => '', downFirst: true, cell: (row) => h('span', { class: 'state', 'data-state': row.online ? 'awake' : 'off' }, row.online ? say.online : say.offline) },
+      moment('since', say.since),
+      { key: 'by', label: say.by, value: (row) => (row.fromToken ? say.token : say.invitation), cell: (row) => (row.fromToken ? say.token : say.invitation) },
+      {
+        key: 'online', label: say.now, brief: true, value: (row) => (online.has(row.id) ? 1 : 0), find: () => '', downFirst: true,
+        cell: (row) => h('span', { class: 'state', 'data-state': online.has(row.id) ? 'awake' : 'off' }, online.has(row.id) ? words.rollCall.online : words.rollCall.offline),
+      },
       {
         key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
         cell: (row) => button(say.lockOut, () => ask({
-          title: say.lockTitle(row.name ?? row.userId), sentence: say.lockSentence(row.name ?? row.userId), go: say.lockGo,
+          title: say.lockTitle(row.name), sentence: say.lockSentence(row.name), go: say.lockGo,
           run: () => desk.act(() => remove(path`/devices/${row.id}`)),
-        }), { 'data-action': 'lock-out', 'aria-label': say.lockOf(row.name ?? row.userId), class: 'small danger' }),
+        }), { 'data-action': 'lock-out', 'aria-label': say.lockOf(row.name), class: 'small danger' }),
       },
     ],
   });
   const { bar, count } = desk.bar({ table, counted: say.count });
   return {
     element: h('div', { class: 'section' }, bar, table.element),
+    live: true,
     async load() {
-      table.show((await get('/devices')).devices);
+      const [all, now] = await Promise.all([get('/devices'), get('/sessions')]);
+      online = new Set(now.sessions.map((session) => session.deviceId));
+      table.show(all.devices);
       count();
     },
   };
@@ -44,15 +52,15 @@ export function invitations(desk) {
   const table = new Table({
     name: 'invitations', caption: words.tabs.invitations, id: (row) => row.id, empty: say.none, sort: { key: 'ends', down: false },
     columns: [
-      { key: 'name', label: say.name, opens: true, value: (row) => row.name ?? row.userId, cell: (row) => h('b', {}, row.name ?? row.userId) },
-      moment('ends', say.ends, ''),
+      { key: 'name', label: say.name, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
+      moment('ends', say.ends),
       { key: 'left', label: say.devices, brief: true, kind: 'number', value: (row) => row.devices, find: () => '', cell: (row) => say.used(row.used, row.devices) },
       {
         key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
         cell: (row) => button(say.withdraw, () => ask({
-          title: say.withdrawTitle(row.name ?? row.userId), sentence: say.withdrawSentence, go: say.withdrawGo,
+          title: say.withdrawTitle(row.name), sentence: say.withdrawSentence, go: say.withdrawGo,
           run: () => desk.act(() => remove(path`/invitations/${row.id}`)),
-        }), { 'data-action': 'withdraw', 'aria-label': say.withdrawOf(row.name ?? row.userId), class: 'small danger' }),
+        }), { 'data-action': 'withdraw', 'aria-label': say.withdrawOf(row.name), class: 'small danger' }),
       },
     ],
   });

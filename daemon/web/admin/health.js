@@ -12,7 +12,7 @@ export function health(desk) {
   const limits = h('dl', { class: 'figures' });
   const pair = ([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
   return {
-    element: h('div', { class: 'section' }, verdict, figures, h('h2', {}, say.limits), limits),
+    element: h('div', { class: 'section', tabindex: '0' }, verdict, figures, h('h2', {}, say.limits), limits),
     live: true,
     async load() {
       const box = await get('/box');
@@ -24,11 +24,11 @@ export function health(desk) {
       figures.replaceChildren(...[
         [say.name, box.name],
         [say.version, box.version],
-        [say.uptime, words.stretch(box.uptimeSeconds)],
+        [say.uptime, box.uptimeSeconds === null ? say.unknown : words.stretch(box.uptimeSeconds)],
         [say.sessions, String(box.sessions)],
         [say.talks, String(box.talks)],
         [say.disk, box.diskFreeBytes === null ? say.unknown : words.bytes(box.diskFreeBytes)],
-        [say.recordings, words.bytes(box.recordingsBytes ?? 0)],
+        [say.recordings, box.recordingsBytes === null ? say.unknown : words.bytes(box.recordingsBytes)],
       ].map(pair));
       limits.replaceChildren(...Object.entries(box.limits).map(([name, value]) => pair([say.limitOf[name] ?? name, String(value)])));
     },

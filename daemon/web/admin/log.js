@@ -48,7 +48,7 @@ export function logColumn(list) {
 export function log() {
   let entries = [];
   let asked = '';
-  const list = h('ol', { class: 'log-list' });
+  const list = h('ol', { class: 'log-list', tabindex: '0', 'aria-label': words.tabs.log });
   const lines = new Lines(list);
   const none = h('p', { class: 'none', hidden: true }, say.none);
   const older = button(say.older, async () => {

@@ -8,6 +8,8 @@ import { words } from './words.js';
 
 const say = words.posters;
 
+const ssid = (elements) => elements.ssid.value.trim();
+
 export function posters(desk) {
   let channels = new Map();
   const table = new Table({
@@ -42,7 +44,7 @@ export function posters(desk) {
     name: 'arrivals', caption: say.waiting, id: (row) => row.id, empty: say.nobodyWaits, sort: { key: 'since', down: false },
     columns: [
       { key: 'name', label: say.who, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
-      { key: 'poster', label: say.by, value: (row) => row.posterName ?? row.poster ?? '', cell: (row) => row.posterName ?? row.poster ?? '' },
+      { key: 'poster', label: say.by, value: (row) => row.poster, cell: (row) => row.poster },
       { key: 'since', label: say.since, value: (row) => row.since, find: () => '', cell: (row) => words.timeOfDay(row.since * 1000) },
       {
         key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys brief',
@@ -69,12 +71,17 @@ export function posters(desk) {
         h('div', { class: 'pair' },
           labelled(say.limit, h('input', { type: 'number', name: 'limit', min: 1, max: 1000, value: 50, required: true, 'data-name': say.limit })),
           labelled(say.hangs, choice(words.invite.spans, '24', { name: 'hours' }))),
+        h('div', { class: 'pair' },
+          labelled(say.wifi, h('input', { name: 'ssid', maxlength: 32, autocomplete: 'off' }), say.wifiHint),
+          labelled(say.password, h('input', { name: 'password', maxlength: 63, autocomplete: 'off' }), say.passwordHint)),
         labelled(say.guests, choice(words.invite.spans, '24', { name: 'guestHours' })),
         h('label', { class: 'ticked' }, h('input', { type: 'checkbox', name: 'approval' }), h('span', {}, say.approvalHint)),
       ],
       run: ({ elements }) => desk.act(() => post('/posters', {
-        name: elements.name.value.trim(), limit: Number(elements.limit.value), hours: Number(elements.hours.value),
+        name: elements.name.value.trim(), limit: Number(elements.limit.value),
+        ends: Math.floor(Date.now() / 1000) + Number(elements.hours.value) * 3600,
         guestHours: Number(elements.guestHours.value), approval: elements.approval.checked,
+        wifi: ssid(elements) ? { ssid: ssid(elements), password: elements.password.value || null } : undefined,
         channels: Object.fromEntries([...chosen].map(([id, select]) => [id, select.value]).filter(([, right]) => right !== 'none')),
       })),
     });

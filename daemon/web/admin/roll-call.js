@@ -35,7 +35,7 @@ export function rollCall(desk) {
         cell: (row) => h('span', { class: 'state', 'data-state': row.lostPercent >= LOST_WORTH_A_WORD ? 'quiet' : 'none' }, row.lastHeard && row.lostPercent !== null ? say.lostOf(row.lostPercent) : ''),
       },
       { key: 'transmissions', label: say.talks, kind: 'number', value: (row) => row.transmissions, find: () => '', downFirst: true, cell: (row) => say.talked(row.transmissions, row.seconds) },
-      { key: 'online', label: say.now, value: (row) => (row.online ? 1 : 0), find: () => '', downFirst: true, cell: (row) => h('span', { class: 'state', 'data-state': row.online ? 'awake' : 'off' }, row.online ? words.devices.online : words.devices.offline) },
+      { key: 'online', label: say.now, value: (row) => (row.online ? 1 : 0), find: () => '', downFirst: true, cell: (row) => h('span', { class: 'state', 'data-state': row.online ? 'awake' : 'off' }, row.online ? say.online : say.offline) },
     ],
   });
   const which = choice(Object.entries(say.which), 'all', { 'aria-label': say.show, 'data-field': 'which' });

@@ -89,9 +89,9 @@ byId('set-up-form').addEventListener('submit', async (event) => {
       location.assign('/admin');
       return;
     }
-    if (status === 409 || answer.error === 'over') return over();
+    if (status === 409 && !(await ask()).answer.needed) return over();
     show('asked', say.intro);
-    wrong(answer.message, answer.error === 'bad_name' ? 'name' : 'code');
+    wrong(answer.message, [409, 422].includes(status) ? 'name' : 'code');
   } catch {
     show('asked', say.intro);
     wrong(say.noBox);

@@ -6,6 +6,7 @@
 // What tests see of it (window.pttd, the data attributes) is listed in daemon/design/page.md.
 
 import { HeadsetButton, wireEmergency, wireEnds, wireTalkButton } from './button.js';
+import { Calls } from './calls.js';
 import { keepScreenOn, vibrate, watchAttention } from './device.js';
 import { Link } from './link.js';
 import { Microphone } from './microphone.js';
@@ -35,9 +36,8 @@ let ticking = 0;
 let drawing = 0;
 let drawnAt = 0;
 let awayBefore = 0;
-/** The emergency that the next tap clears; the channel whose call we take back. */
+/** The id of the emergency that the next tap clears. */
 let clearing = null;
-let cancelled = null;
 
 const { announce } = view;
 const link = new Link({ welcome, receive, cut: () => talking.linkLost(), refused: signedOut, changed: draw });
@@ -60,6 +60,7 @@ const talking = new Talking({
   aired: (channel, onAir) => headset.show(channel.name, session.box, onAir),
 });
 const { press } = talking;
+const calls = new Calls({ signaling: link.signaling, say });
 const emergencies = new Emergencies({ session, raised });
 const replay = new Replay({ sound, device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
 const selected = () => session.channels.get(page.selected) ?? null;
@@ -91,20 +92,14 @@ function notice() {
   return { kind: 'none', sentence: '' };
 }
 
-/** What the banner shows: the emergencies, and whoever talks as in one elsewhere. */
+/** What the banner shows, and what its button does. */
 function alarm() {
-  const talks = [...session.channels.values()]
-    .filter((each) => each.talk?.level === 'emergency' && !isSelected(each) && !emergencies.on(each.id))
-    .map(({ id, talk }) => ({ channelId: id, raiser: talk.talker, since: talk.since, acknowledgedBy: null }));
-  const all = [...emergencies.list, ...talks];
-  const first = all.find((each) => emergencies.isOurs(each)) ?? all.find((each) => !each.acknowledgedBy?.length) ?? all[0];
-  if (!first) return null;
-  const ours = first.id !== undefined && emergencies.isOurs(first);
-  return { ...first, ours, more: all.length - 1, channel: session.channels.get(first.channelId)?.name ?? '', ...alarmAction(first, ours) };
+  const first = emergencies.shown(page.selected);
+  return first && { ...first, ...alarmAction(first) };
 }
 
-function alarmAction(emergency, ours) {
-  if (ours) {
+function alarmAction(emergency) {
+  if (emergency.ours) {
     const sure = clearing === emergency.id;
     return { action: sure ? words.emergency.clearSure : words.emergency.clear, run: () => clear(emergency, sure) };
   }
@@ -254,7 +249,7 @@ function happened(channel, what, message) {
     case 'over':
       return isSelected(channel) && announce(words.announce.over);
     case 'call':
-      return callChanged(channel);
+      return calls.changed(channel);
     case 'silenced': {
       const left = channel.silencedFor(performance.now());
       return left ? say(words.silenced.begun(message.by, Math.ceil(left / 60000)), 'bad') : say(words.silenced.over);
@@ -280,32 +275,6 @@ function talkBegan(channel) {
   } else if (isSelected(channel)) {
     announce(words.announce.talks(talker.name, channel.name));
   }
-}
-
-function callChanged(channel) {
-  if (channel.call.state !== 'closed') return say(...callWords(channel));
-  channel.call = null;
-  say(cancelled === channel.id ? words.call.cancelled : words.call.closed);
-  cancelled = null;
-}
-
-/** What there is to say and to do about a call of ours. */
-function callWords(channel) {
-  const { callId, state, by } = channel.call;
-  const cancel = () => {
-    cancelled = channel.id;
-    link.signaling.send({ type: 'CANCEL_CALL', callId });
-  };
-  const sentence = state === 'taken' ? words.call.hasIt(by) : words.call.waits;
-  return [sentence, state === 'taken' ? 'good' : 'wait', words.call.cancel, cancel];
-}
-
-function callMe() {
-  const channel = selected();
-  if (!channel) return;
-  if (channel.call) return say(...callWords(channel));
-  if (link.signaling.send({ type: 'CALL_ME', channelId: channel.id }) === null) say(words.call.offline, 'bad');
-  else say(words.call.asking, 'wait');
 }
 
 /** One channel is heard and talked on: the one of before, or the first one to talk on. */
@@ -392,7 +361,7 @@ onTap(byId('notice-action'), () => {
   draw();
 });
 onTap(byId('alarm-action'), () => alarm()?.run?.());
-onTap(byId('call'), callMe);
+onTap(byId('call'), () => selected() && calls.ask(selected()));
 onTap(byId('rec'), () => say(words.rec.about));
 onTap(byId('recent'), (event) => {
   const id = Number(event.target.closest('[data-talk]')?.dataset.talk);
