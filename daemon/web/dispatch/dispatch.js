@@ -3,25 +3,7 @@
 //   press (tile, digit, pedal) --> talking --> START to each channel --> the microphone on each transport that was granted
 //   box --> link --> session --> channels, talks (missed), calls, positions --> tiles and side
 //   tracks --> hearing: volume, selected or rest, two outputs
-//
-// For tests and for whoever looks from outside, window.pttd, read-only:
-//   connected, session, user, box, link, microphone, soundBlocked, press   as on the talk page
-//   connectedAt     ms from the start of the page until all channels were connected; null before
-//   channels[id]    {name, group, state, joined, muted, selected, missed: [transmissionId], talk: null | {transmissionId,
-//                   name, level, own}, talking, sending, pc, volume, recorded, members, last}; `state` is the tile's
-//                   data-state (lamp() in tiles.js), `talking` true while this page holds the floor there
-//   position        null or the id of ours; positions: [{positionId, holder}]; positionLost: null or {positionId, by}
-//   calls, emergencies   as the box told them; urgent: emergencies not acknowledged here
-//   replaying       null or {transmissionId, channelId, startedAfterMs}; startedAfterMs (key to sound) null until it sounds;
-//                   lastReplay: the same after its end
-//   order           the ids as the tiles stand; the first nine have the keys 1 to 9
-//   ducked          the rest steps back for a selected channel
-//   level(id)       RMS of what this desk plays of a channel now, 0 where it is muted
-//   analyser(id)    the AnalyserNode behind its volume, null where it is muted or not connected
-//   .tile[data-channel]   data-state, data-selected, data-muted; in it .select, .talk, .listen, .volume, .missed, .people
-//   #position-dialog      open until somebody has sat down; #position-list button[data-position], #position-name
-//   #call-list li[data-call], li[data-emergency]   .take, .done, .acknowledge, .clear; #banner, #banner-acknowledge
-//   #said           what became of the last press, in words; #said-action its button
+// What it shows to tests and to whoever looks from outside is written down in daemon/design/dispatch.md.
 
 import { holdable, wireEnds } from '/js/button.js';
 import { keepScreenOn, watchAttention } from '/js/device.js';
@@ -78,7 +60,7 @@ const positions = new Positions({ desk, session, ask: () => chooser.open(), seat
 const talks = new Talks({ desk, session, hearing, misses, over: talkOver, said: nothingToReplay, changed: talksChanged });
 const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: draw });
 const arrivals = new Arrivals({ say });
-const settings = new Settings({ desk, hearing, microphone, on: { outputs: changed } });
+const settings = new Settings({ desk, hearing, microphone, on: { outputs: changed, key: drawSoon } });
 const chooser = new PositionDialog({ session, positions });
 const holds = { begin, end: (reason, begun) => press.end(reason, begun), toggle };
 const tiles = new Tiles({
