@@ -16,6 +16,8 @@ const RAMP_S = 0.015;
 export class Hearing {
   /** The browser refuses to play before a click or a key. */
   blocked = false;
+  /** The node every replay goes through. */
+  replayed = null;
   #context = null;
   #buses = null;
   /** By channel id: `{stream, muted, volume, selected, graph}`; graph only while it is heard. */
@@ -106,7 +108,7 @@ export class Hearing {
   replay(buffer, over) {
     this.#start();
     const source = new AudioBufferSourceNode(this.#context, { buffer });
-    source.connect(this.#buses.selected.input);
+    source.connect(this.replayed);
     source.onended = over;
     source.start();
     return () => {
@@ -149,6 +151,8 @@ export class Hearing {
     this.#context = context;
     const bus = () => ({ input: new GainNode(context), side: null, stream: null, element: null });
     this.#buses = { selected: bus(), rest: bus() };
+    this.replayed = new AnalyserNode(context, { fftSize: 2048, smoothingTimeConstant: 0 });
+    this.replayed.connect(this.#buses.selected.input);
     context.onstatechange = () => {
       this.blocked = context.state !== 'running';
       this.changed();

@@ -49,5 +49,6 @@ export function showOutside({ link, session, desk, press, microphone, hearing, p
     lastReplay: talks.lastReplay,
     level: (id) => hearing.level(id),
     analyser: (id) => hearing.analyser(id),
+    replayed: hearing.replayed,
   }) });
 }
