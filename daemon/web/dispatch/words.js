@@ -66,7 +66,7 @@ export const words = {
   },
 
   master: {
-    idle: (n) => (n ? `Talk on ${plural(n, 'selected channel', 'selected channels')}` : 'Select channels to talk on'),
+    idle: (n) => (n ? `Talk on ${n} selected` : 'Select channels to talk on'),
     onAir: (time) => `On air ${time}`,
     pressed: 'Asking …',
     key: (name) => `Hold ${name}`,
