@@ -12,6 +12,7 @@ import { playTone } from '/js/sound.js';
 const DUCKED = 10 ** (-15 / 20);
 const DUCK_S = { down: 0.03, up: 0.25 };
 const RAMP_S = 0.015;
+const ONCE_MS = 200;
 
 export class Hearing {
   /** The browser refuses to play before a click or a key. */
@@ -24,6 +25,7 @@ export class Hearing {
   #channels = new Map();
   #outputs = { mode: 'one', selected: null, rest: null };
   #ducked = false;
+  #sounded = { name: '', at: 0 };
   #samples = new Float32Array(512);
 
   /** `changed()` when what can be heard has changed; `refused()` where an output cannot be used. */
@@ -100,7 +102,11 @@ export class Hearing {
     for (const bus of Object.values(this.#buses)) if (bus.element?.paused) this.#run(bus.element);
   }
 
+  /** Three channels that are granted at once sound as one. */
   tone(name) {
+    const now = performance.now();
+    if (name === this.#sounded.name && now - this.#sounded.at < ONCE_MS) return;
+    this.#sounded = { name, at: now };
     if (this.#context?.state === 'running') playTone(this.#context, name, this.#buses.selected.input);
   }
 
