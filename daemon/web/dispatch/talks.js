@@ -187,7 +187,6 @@ export class Talks {
       this.#next();
     });
     replay.startedAfterMs = performance.now() - asked;
-    this.lastReplay = replay;
     this.#unmiss(channelId, transmissionId);
     this.changed();
   }
@@ -213,6 +212,7 @@ export class Talks {
   #halt() {
     this.#stop?.();
     this.#stop = null;
+    if (this.replaying?.startedAfterMs != null) this.lastReplay = this.replaying;
     this.replaying = null;
   }
 
