@@ -131,14 +131,14 @@ It works while pttd runs, and while it does not.")]
 #[derive(Args)]
 struct Files {
     /// The settings. Without one, the defaults of pttd.example.toml.
-    #[arg(long, value_name = "FILE", env = "PTTD_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "PTTD_CONFIG")]
     config: Option<PathBuf>,
     /// The folder of the box's memory, instead of the one in the settings.
-    #[arg(long, value_name = "DIR", env = "PTTD_STATE")]
+    #[arg(long, global = true, value_name = "DIR", env = "PTTD_STATE")]
     state: Option<PathBuf>,
     /// Channels and people of a box that has none yet. Default: roster.toml beside the settings, else three
     /// of each to try things out.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     roster: Option<PathBuf>,
 }
 

@@ -137,6 +137,7 @@ impl Recorder {
             let why = format!("{error:#}");
             tracing::error!(why, "the recordings of before cannot be looked through");
         }
+        self.tidy();
         loop {
             let stopped = self.wait();
             self.take_taps();
