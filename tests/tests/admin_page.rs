@@ -164,10 +164,12 @@ async fn what_the_box_refuses_is_said_at_the_row_and_set_up_is_over() -> Result<
     let site = site().start().await?;
     let ada = first_admin(&turn, &site).await?;
     let row = row_with(&ada, "people", "Ada").await?;
-    // The last admin stays one, and the field shows what is so.
+    // The last admin stays one, is told so where they were asked, and the field shows what is so.
     chooses(&ada, &format!("{row} [data-field=role]"), "user").await?;
-    ada.until("document.querySelector('.failure [role=alert]')?.textContent.length > 20 && pttd.lastError")
+    click(&ada, "#ask [data-action=sure]").await?;
+    ada.until("document.querySelector('#ask .error').textContent.includes('only admin')")
         .await?;
+    click(&ada, "#ask [data-action=keep]").await?;
     let role = format!("return document.querySelector({row:?} + ' [data-field=role]').value");
     assert_eq!(ada.js(&role).await?, "admin");
 

@@ -37,7 +37,7 @@ export function people(desk) {
       key: 'role', label: say.role, brief: true, value: (row) => words.role[row.role],
       cell: (row) => choiceField({
         field: 'role', label: say.roleOf(row.name), value: row.role, options: Object.entries(words.role),
-        save: (role) => save(row, 'role', { role }),
+        save: (role) => (row.id === desk.user && role !== 'admin' ? giveUp(row, role) : save(row, 'role', { role })),
       }),
     },
     {
@@ -71,6 +71,13 @@ export function people(desk) {
   };
   const columns = () => [...fixed, ...rights(), keys];
   const table = new Table({ name: 'people', caption: words.tabs.people, columns: columns(), id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false } });
+
+  function giveUp(row, role) {
+    ask({
+      title: say.giveUpTitle, sentence: say.giveUpSentence, go: say.giveUpGo, run: () => desk.act(() => patch(path`/users/${row.id}`, { role })),
+    });
+    return false;
+  }
 
   function takeOff(row) {
     ask({
