@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -18,6 +18,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use pttd_core::authority::Roster;
+use pttd_core::edge::SessionView;
+use pttd_core::ids::SessionId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
@@ -111,26 +113,47 @@ impl Control {
         carried_out.await?
     }
 
-    /// Locks one device out, by its short id; false: there is no such device.
+    /// Locks one device out, by its short id, and ends its sessions; false: there is no such device.
     pub async fn lock_out(self: &Arc<Self>, id: String, by: By) -> Result<bool> {
         let control = self.clone();
         let carried_out = tokio::spawn(async move {
-            let _changing = control.changing.lock().await;
             let store = control.inviter.store.clone();
+            let device_id = id.clone();
             let lock_out = move || -> Result<bool> {
                 let devices = store.devices()?;
-                let Some((hash, device)) = devices.iter().find(|(hash, _)| short_id(hash) == id)
-                else {
+                let found = devices.iter().find(|(hash, _)| short_id(hash) == device_id);
+                let Some((hash, device)) = found else {
                     return Ok(false);
                 };
-                let text = format!("{} locked a device of {} out", by.who, device.user);
+                let text = format!("locked a device of {} out", device.user);
                 let entry = by.did("device_locked_out", text).about(&device.user);
                 store.lock_out_device(hash, entry)?;
                 Ok(true)
             };
-            tokio::task::spawn_blocking(lock_out).await?
+            let locked_out = tokio::task::spawn_blocking(lock_out).await??;
+            let sessions = control.sessions().await.into_iter();
+            for session in sessions.filter(|session| session.device_id == id) {
+                control.kick(session.session_id).await;
+            }
+            Ok(locked_out)
         });
         carried_out.await?
+    }
+
+    /// None where no daemon runs.
+    pub async fn sessions(&self) -> Vec<SessionView> {
+        match &self.reactor {
+            Some(reactor) => reactor.sessions().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Ends a session; false: there is no such session.
+    pub async fn kick(&self, session: SessionId) -> bool {
+        match &self.reactor {
+            Some(reactor) => reactor.kick(session).await,
+            None => false,
+        }
     }
 
     /// Makes a change that may put somebody on the roster, and returns when it counts. It is finished also
@@ -265,21 +288,9 @@ async fn exchange<T: DeserializeOwned>(
     path: &str,
     order: &impl Serialize,
 ) -> Result<T> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request = hyper::Request::post(path)
-        .header("host", "pttd")
-        .header("content-type", "application/json")
-        .body(Full::<Bytes>::from(serde_json::to_vec(order)?))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .context("asking the running pttd")?;
-    let ok = response.status().is_success();
-    let body = response.into_body().collect().await?.to_bytes();
-    connection.abort();
-    match ok {
+    let order = serde_json::to_vec(order)?;
+    let (status, body) = send(stream, Method::POST, path, Some(order)).await?;
+    match status.is_success() {
         true => serde_json::from_slice(&body).context("reading the running pttd's answer"),
         false => Err(match serde_json::from_slice::<Refused>(&body) {
             Ok(refused) => refused.into(),
@@ -288,6 +299,41 @@ async fn exchange<T: DeserializeOwned>(
             ),
         }),
     }
+}
+
+/// Asks the running daemon's API.
+pub async fn call(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    within(ANSWER_WITHIN, send(stream, method, path, body)).await
+}
+
+async fn send(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "pttd")
+        .header("content-type", "application/json")
+        .body(Full::<Bytes>::from(body.unwrap_or_default()))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .context("asking the running pttd")?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use pttd_core::authority::is_name;
-use serde::Deserialize;
+use pttd_core::authority::{self, is_name};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::store::JOURNAL_KEPT;
 use crate::toml_file::{Mistake, Step, TomlFile, Written, duration, text, texts, whole};
 
 /// Shards need the ports after it.
@@ -26,6 +28,7 @@ pub struct Settings {
     pub media: Media,
     pub state: State,
     pub tokens: Tokens,
+    pub limits: Limits,
     pub log: Log,
 }
 
@@ -112,11 +115,67 @@ pub enum TokenAlgorithm {
     HS256,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// How much there may be of what people make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[serde(rename_all(serialize = "camelCase"))]
+#[schema(rename_all = "camelCase")]
+pub struct Limits {
+    /// Channels a user may have joined at a time, 1 to 50.
+    #[serde(deserialize_with = "whole::<1, 50, _, _>")]
+    pub user_channels: u32,
+    /// Channels a dispatcher or an admin may have joined at a time, 1 to 50.
+    #[serde(deserialize_with = "whole::<1, 50, _, _>")]
+    pub dispatch_channels: u32,
+    /// Channels of the box, 1 to 50.
+    #[serde(deserialize_with = "whole::<1, 50, _, _>")]
+    pub channels: u32,
+    /// People who belong to one channel, 1 to 5000.
+    #[serde(deserialize_with = "whole::<1, 5000, _, _>")]
+    pub channel_members: u32,
+    /// Devices of one user signed in at a time, 1 to 100.
+    #[serde(deserialize_with = "whole::<1, 100, _, _>")]
+    pub user_sessions: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            user_channels: 10,
+            dispatch_channels: 50,
+            channels: 50,
+            channel_members: 1000,
+            user_sessions: 20,
+        }
+    }
+}
+
+impl Limits {
+    pub fn of_roster(&self) -> authority::Limits {
+        authority::Limits {
+            channels: self.channels as usize,
+            channel_members: self.channel_members as usize,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `text` for people, `json` for machines. What is logged is set by RUST_LOG, as in `pttd=debug`.
     pub format: LogFormat,
+    /// Entries of the journal (`pttd log`) that are kept, 1000 to 10000000. The oldest go first.
+    #[serde(deserialize_with = "whole::<1_000, 10_000_000, _, _>")]
+    pub keep: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            format: LogFormat::default(),
+            keep: JOURNAL_KEPT,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -199,7 +199,7 @@ fn noted(by: &By, card: &Card) -> Entry {
         1 => "one device".to_string(),
         n => format!("{n} devices"),
     };
-    let text = format!("{} invited {} for {devices}", by.who, card.name);
+    let text = format!("invited {} for {devices}", card.name);
     by.did("invited", text).about(&card.user)
 }
 

@@ -2,11 +2,13 @@
 
 mod admin;
 mod api;
+mod commands;
 mod config;
 mod figures;
 mod guests;
 mod health;
 mod invite;
+mod journal;
 mod listen;
 mod media;
 mod origins;
@@ -15,6 +17,7 @@ mod poster;
 mod reactor;
 mod roster_file;
 mod run;
+mod setup;
 mod sheet;
 mod show;
 mod sign_in;
@@ -29,6 +32,7 @@ mod withdraw;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -60,6 +64,9 @@ Examples:
   pttd run --config /etc/pttd/pttd.toml
   pttd invite --name \"Anna Smith\" --channel ops --channel stage
   pttd invite --csv stewards.csv --sheet cards.html
+  pttd channel add stage2 --name \"Stage 2\" --record 7d
+  pttd member remove ops ben
+  pttd log -n 20
   pttd check --config /etc/pttd/pttd.toml"
 )]
 struct Cli {
@@ -83,6 +90,8 @@ Examples:
     pttd invite --name \"Anna Smith\" --channel ops --channel stage
   A dispatcher with a phone and a tablet, for three days:
     pttd invite --name Ben --channel ops --role dispatch --devices 2 --hours 72
+  A guest, who is off the roster again tonight:
+    pttd invite --name Gus --channel ops --ends-in 8h
   A new phone for someone on the roster:
     pttd invite --user anna
   Thirty stewards, as a sheet of cards to print; stewards.csv starts with
@@ -102,20 +111,34 @@ Examples:
 It works while pttd runs, and while it does not. Who is given tokens (JWT) can come in with the next one:
 take them off the issuer's list as well.")]
     Withdraw(Withdraw),
+    /// List, add, change and remove channels.
+    Channel(commands::Channel),
+    /// List, add, change and remove the people on the roster.
+    User(commands::User),
+    /// List, add, change and remove who belongs to a channel.
+    Member(commands::Member),
+    /// List the devices that may come in, and lock one out.
+    Device(commands::Device),
+    /// List the devices that are signed in now, and send one away.
+    Session(commands::Session),
+    /// Read the journal: who did what, when and from where, newest last.
+    Log(commands::Log),
+    /// Who was heard today, how loud and how well, and who is there now.
+    RollCall(commands::RollCall),
 }
 
 /// Where settings, state and the first roster are.
 #[derive(Args)]
 struct Files {
     /// The settings. Without one, the defaults of pttd.example.toml.
-    #[arg(long, value_name = "FILE", env = "PTTD_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PTTD_CONFIG", global = true)]
     config: Option<PathBuf>,
     /// The folder of the box's memory, instead of the one in the settings.
-    #[arg(long, value_name = "DIR", env = "PTTD_STATE")]
+    #[arg(long, value_name = "DIR", env = "PTTD_STATE", global = true)]
     state: Option<PathBuf>,
     /// Channels and people of a box that has none yet. Default: roster.toml beside the settings, else three
     /// of each to try things out.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     roster: Option<PathBuf>,
 }
 
@@ -156,6 +179,9 @@ struct Invite {
     /// How many devices it lets in.
     #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "csv")]
     devices: u32,
+    /// For a guest: how long until they are taken off the roster again, as in 8h or 3d.
+    #[arg(long, value_name = "TIME", conflicts_with = "csv", value_parser = commands::span)]
+    ends_in: Option<std::time::Duration>,
     /// Print one line of JSON for each person and nothing else.
     #[arg(long)]
     json: bool,
@@ -189,11 +215,19 @@ enum CliRole {
 fn main() -> ExitCode {
     // What the box keeps is nobody else's to read.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    LazyLock::force(&utc::ZONE);
     let outcome = match Cli::parse().command {
         Command::Run(run) => start(run),
         Command::Check(files) => check(&files),
         Command::Invite(invite) => self::invite(*invite),
         Command::Withdraw(withdraw) => self::withdraw(withdraw),
+        Command::Channel(channel) => channel.run(),
+        Command::User(user) => user.run(),
+        Command::Member(member) => member.run(),
+        Command::Device(device) => device.run(),
+        Command::Session(session) => session.run(),
+        Command::Log(log) => log.run(),
+        Command::RollCall(roll_call) => roll_call.run(),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -391,7 +425,7 @@ impl Invite {
             emergency: self.emergency,
             hours: self.hours,
             devices: self.devices,
-            ends: None,
+            ends: self.ends_in.map(|time| utc::now() + time.as_secs()),
         }])
     }
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use pttd_core::authority::Roster;
+use pttd_core::dispatch::Board;
 use pttd_core::edge::{ConnectionId, Edge, Happening, Input, Output, SessionView};
 use pttd_core::ids::{SessionId, TransportId};
 use pttd_core::media::{Certificate, Event, Offer, Transport};
 use pttd_core::wire::signal::Reply;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +89,6 @@ impl Inbox {
     }
 
     /// Empty where the reactor stops.
-    #[allow(dead_code, reason = "for the admin API")]
     pub async fn sessions(&self) -> Vec<SessionView> {
         let (sessions, answer) = oneshot::channel();
         self.give(Message::Sessions(sessions)).await;
@@ -96,7 +96,6 @@ impl Inbox {
     }
 
     /// Ends a session; returns when it is over. False where there is no such session.
-    #[allow(dead_code, reason = "for the admin API")]
     pub async fn kick(&self, session: SessionId) -> bool {
         let (done, answer) = oneshot::channel();
         self.give(Message::Kick { session, done }).await;
@@ -126,6 +125,8 @@ pub struct Reactor {
     inbox: Inbox,
     building: Arc<Semaphore>,
     witnesses: Vec<Witness>,
+    /// Whoever keeps the dispatchers' work reads the latest.
+    board: watch::Sender<Board>,
     health: Health,
 }
 
@@ -135,6 +136,7 @@ impl Reactor {
         media: &crate::config::Media,
         certificate: Certificate,
         witnesses: Vec<Witness>,
+        board: watch::Sender<Board>,
         health: Health,
     ) -> Result<Reactor> {
         let (inbox, inputs) = mpsc::channel(INPUTS);
@@ -149,6 +151,7 @@ impl Reactor {
             inbox: Inbox(inbox),
             building: Arc::new(Semaphore::new(BUILDING)),
             witnesses,
+            board,
             health,
         })
     }
@@ -178,9 +181,11 @@ impl Reactor {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = due => self.edge.handle_timeout(Instant::now()),
                 Some(event) = self.events.recv() => self.event(event),
                 Some(message) = self.inputs.recv() => self.message(message),
+                // Each input serves what is due before it; what goes on after a change of the roster waits
+                // for those who ask.
+                () = due => self.edge.handle_timeout(Instant::now()),
                 _ = figures.tick() => self.tell_figures(),
                 _ = follow.tick() => {
                     let followed = self.media.follow_addresses();
@@ -246,6 +251,7 @@ impl Reactor {
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
                 Output::Happened(what) => self.witness(&what),
+                Output::Keep(board) => drop(self.board.send_replace(*board)),
             }
         }
     }

@@ -19,21 +19,24 @@ use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Control};
-use crate::api::{self, Api};
+use crate::api::{self, Api, Refusals, Running};
 use crate::config::Settings;
 use crate::figures;
 use crate::health::Health;
 use crate::invite::{Guest, Inviter, Who};
+use crate::journal::Journal;
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
 use crate::reactor::{self, Reactor};
+use crate::setup::{self, Code};
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
-use crate::store::{By, Store};
+use crate::store::{By, Records, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
 use crate::{listen, roster_file, show, utc};
@@ -42,6 +45,7 @@ use crate::{listen, roster_file, show, utc};
 const REFRESH_EVERY: Duration = Duration::from_secs(15);
 /// A reactor that works answers in a millisecond.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
+const LOOK_FOR_ENDED: Duration = Duration::from_secs(5);
 const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 /// For answers that are under way when the daemon is stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -96,14 +100,33 @@ pub async fn run(options: Options) -> Result<()> {
         fingerprint: fingerprint.clone(),
     };
     let control_socket = admin::listen(&state)?;
+    let journal = {
+        let (store, health) = (store.clone(), health.clone());
+        tokio::task::spawn_blocking(move || Journal::start(store, health)).await??
+    };
+    let setup = {
+        let store = store.clone();
+        let code = move || match setup::is_needed(&store)? {
+            true => Code::new().map(Some),
+            false => Ok(None),
+        };
+        tokio::task::spawn_blocking(code).await??
+    };
+    let setup_code = setup.as_ref().map(Code::shown);
+    let edge = {
+        let (settings, store) = (settings.clone(), store.clone());
+        tokio::task::spawn_blocking(move || edge(&settings, &store)).await??
+    };
+    let (board, boards) = watch::channel(edge.board().clone());
     let reactor = Reactor::new(
-        edge(&settings, &store),
+        edge,
         &settings.media,
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
-        Vec::new(),
+        vec![journal.inbox().witness()],
+        board,
         health.clone(),
     )?;
     let ports = reactor.media().ports();
@@ -112,6 +135,15 @@ pub async fn run(options: Options) -> Result<()> {
     let api = api::router(Arc::new(Api {
         control: control.clone(),
         sign_in: sign_in.clone(),
+        limits: settings.limits,
+        setup,
+        running: Some(Running {
+            health: health.clone(),
+            journal: journal.inbox(),
+            roll: journal.roll.clone(),
+            refusals: Refusals::default(),
+            since: Instant::now(),
+        }),
     }));
     let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
@@ -125,6 +157,8 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
+    let keep = board::keep(store.clone(), boards, health.clone(), stop.clone());
+    parts.spawn(keep);
     let ws = get(signaling::upgrade).with_state(signaling);
     let page = web::router(web.clone()).route("/ws", ws).merge(api.clone());
     let handles = [Handle::new(), Handle::new()];
@@ -146,6 +180,7 @@ pub async fn run(options: Options) -> Result<()> {
         health.clone(),
         stop.clone(),
     ));
+    parts.spawn(remove_ended_guests(control.clone(), stop.clone()));
     parts.spawn(watch_reactor(inbox, health, stop.clone()));
 
     if let Some(path) = &options.ready_file {
@@ -166,6 +201,16 @@ pub async fn run(options: Options) -> Result<()> {
     notify(NotifyState::Ready);
     if options.invite_everyone {
         invite_everyone(&control).await?;
+    }
+    if let Some(code) = setup_code {
+        let url = format!("{}/setup", origins.for_links());
+        tracing::info!(
+            code,
+            url,
+            "this box has no admin yet: the setup code makes the first one"
+        );
+        let here = origins.on_this_machine();
+        show::say(&show::setup(&code, &url, &here))?;
     }
 
     let ended = tokio::select! {
@@ -188,6 +233,7 @@ pub async fn run(options: Options) -> Result<()> {
     if let Ok(ended) = tokio::time::timeout(LAST_ANSWERS * 2, goodbyes).await {
         ended?;
     }
+    tokio::task::spawn_blocking(move || journal.finish()).await??;
     std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
     ended
 }
@@ -195,14 +241,15 @@ pub async fn run(options: Options) -> Result<()> {
 /// Opens the store, and gives it the roster where it has none yet. Only then is the file read: what stands in
 /// it must not keep a box from starting that has long had its own.
 pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Store>> {
-    let store = Store::open(&settings.state.dir)?;
+    let store = Store::open(&settings.state.dir)?
+        .limited(settings.limits.of_roster(), settings.log.keep)?;
     utc::recall(&settings.state.dir);
     if !store.has_roster()? {
         let roster = roster_file::first(roster)?;
         let (users, channels) = (roster.users.len(), roster.channels.len());
         store.change(|empty| {
             *empty = roster;
-            let text = format!("pttd took the roster in: {channels} channels, {users} people");
+            let text = format!("took the roster in: {channels} channels, {users} people");
             Ok(((), By::the_box().did("roster_taken_in", text)))
         })?;
         tracing::info!(users, channels, "took the roster in");
@@ -236,14 +283,16 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-fn edge(settings: &Settings, store: &Store) -> Edge {
+/// Blocking: what was kept is read.
+fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
     let utc_ms = utc::now_ms();
     let start = Start {
         now: Instant::now(),
         utc_ms,
         transmission: TransmissionId(utc_ms),
+        board: store.board().context("reading the dispatchers' board")?,
     };
-    Edge::new(edge_settings(settings), store.roster(), start)
+    Ok(Edge::new(edge_settings(settings), store.roster(), start))
 }
 
 fn edge_settings(settings: &Settings) -> edge::Settings {
@@ -256,9 +305,10 @@ fn edge_settings(settings: &Settings) -> edge::Settings {
             sdp_bytes: MAX_SDP,
             m_lines: MAX_M_LINES,
             candidates: MAX_CANDIDATES,
-            channels: 10,
+            channels: settings.limits.user_channels as usize,
         },
-        dispatch_channels: 50,
+        dispatch_channels: settings.limits.dispatch_channels as usize,
+        user_sessions: settings.limits.user_sessions as usize,
     }
 }
 
@@ -271,6 +321,35 @@ async fn serve_control(
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("serving the control socket")
+}
+
+/// Takes guests off the roster when their time is over. A moment late is early enough: the door does not let
+/// them in again from that second on.
+async fn remove_ended_guests(control: Arc<Control>, stop: CancellationToken) -> Result<()> {
+    let sleep = || tokio::time::sleep(LOOK_FOR_ENDED);
+    while stop.run_until_cancelled(sleep()).await.is_some() {
+        let next = control.inviter.store.roster().next_end();
+        if next.is_none_or(|ends| ends > utc::now()) {
+            continue;
+        }
+        let removed = control.change(|roster| {
+            let mut records = Records::default();
+            for (id, user) in roster.remove_ended(utc::now()) {
+                tracing::info!(user = %id, "a guest's time is over");
+                let text = format!("took {} off the roster, whose time is over", user.name);
+                let entry = By::the_box().did("ended", text).about(&id);
+                records.entries.push(entry);
+            }
+            Ok(((), records))
+        });
+        if let Err(error) = removed.await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "guests whose time is over stay"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the certificate to the names and addresses of the machine, the figures from growing, and an eye on
@@ -434,13 +513,14 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let media = pki::media_certificate(&store).unwrap();
         let reactor = Reactor::new(
-            edge(&settings, &store),
+            edge(&settings, &store).unwrap(),
             &settings.media,
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,
             },
             Vec::new(),
+            watch::Sender::default(),
             Health::default(),
         )
         .unwrap();

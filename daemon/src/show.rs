@@ -98,6 +98,14 @@ pub fn first_look(cards: &Cards, here: &str) -> String {
     text
 }
 
+/// How the first admin gets in, for whoever sits before the box.
+pub fn setup(code: &str, url: &str, here: &str) -> String {
+    format!(
+        "\nThis box has no admin yet. To be the first one, open\n  {url}\nor on this machine\n  \
+         {here}/setup\nand type the code\n  {code}\n"
+    )
+}
+
 /// In the time zone of the machine, or said to be UTC where that cannot be known.
 pub fn day_and_time(utc: u64) -> String {
     let format = format_description!(

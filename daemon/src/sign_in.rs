@@ -166,6 +166,11 @@ impl SignIn {
         }
     }
 
+    /// For what is guessed elsewhere: whether this address was not wrong too often lately.
+    pub fn may_try(&self, from: IpAddr) -> bool {
+        self.tries.may_try(from, Instant::now())
+    }
+
     /// Counts a wrong secret of another door, and refuses who had too many. Right ones go by, so that one
     /// who guesses keeps no crowd behind the same address out.
     pub fn wrong_secret(&self, from: IpAddr) -> Result<(), Refused> {

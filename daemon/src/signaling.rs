@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::reactor::{self, ToClient};
 use crate::sign_in::{Admitted, Refused, SignIn, new_secret};
+use crate::store::{hash, short_id};
 
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Cleared before each read: the library's own 128 KiB cost more than the message.
@@ -224,6 +225,7 @@ impl Client {
         };
         let reactor = self.signaling.reactor.clone();
         let queue = reactor.open(self.id).await;
+        let credential = hello.admitted.device;
         let signed_in = Input::SignedIn {
             connection: self.id,
             user: hello.admitted.user,
@@ -232,8 +234,19 @@ impl Client {
             resume: hello.resume,
             secret,
             device: hello.device,
+            device_id: short_id(&hash(&credential)),
         };
         reactor.tell(signed_in).await;
+        // A device that was locked out since it was looked up had no session yet that could be ended.
+        let still = self
+            .signaling
+            .admit(Credential::Device(credential), self.peer);
+        if let Err(refused @ Refused::SignIn(_)) = still.await {
+            not_let_in(self.peer, &refused);
+            let connection = self.id;
+            let clean = true;
+            return reactor.tell(Input::Closed { connection, clean }).await;
+        }
         let end = self.talk(queue).await;
         let clean = match end {
             End::Clean | End::Closed => true,

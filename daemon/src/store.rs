@@ -5,6 +5,7 @@
 //! `fdatasync` of its `db` file after each flush, and all files and the folder synced at open and every 64
 //! commits, nothing acknowledged was lost. Blocking: async callers use `spawn_blocking`.
 
+pub mod board;
 mod disk;
 mod journal;
 mod posters;
@@ -41,7 +42,7 @@ pub const JOURNAL_KEPT: u64 = 100_000;
 const MAX_TOKEN_DEVICES: usize = 32;
 
 /// Below this the box says so while it still works.
-const LEAST_FREE_BYTES: u128 = 16 << 20;
+const LEAST_FREE_BYTES: u64 = 16 << 20;
 
 /// How a record is called where people and programs see it: the first 16 digits of its hash.
 pub fn short_id(hash: &[u8; 32]) -> String {
@@ -80,6 +81,7 @@ pub struct Store {
     posters: sled::Tree,
     arrivals: sled::Tree,
     journal: sled::Tree,
+    board: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
     next_entry: AtomicU64,
     keep_entries: u64,
@@ -156,6 +158,7 @@ impl Store {
             posters: tree("posters")?,
             arrivals: tree("arrivals")?,
             journal: tree("journal")?,
+            board: tree("board")?,
             next_entry: AtomicU64::new(0),
             keep_entries: 0,
             limits: Limits::default(),
@@ -477,14 +480,19 @@ impl Store {
     /// Whether the next write can be expected to succeed.
     pub fn check(&self) -> Result<()> {
         self.unbroken()?;
-        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
-        let free = u128::from(disk.blocks_available()) * u128::from(disk.fragment_size());
+        let free = self.free_bytes()?;
         ensure!(
             free >= LEAST_FREE_BYTES,
             "the disk of the box's memory has only {} MiB left: free some room",
             free >> 20
         );
         Ok(())
+    }
+
+    /// Room on the disk of the box's memory.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let disk = nix::sys::statvfs::statvfs(&self.folder).context("looking at the disk")?;
+        Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
     }
 
     fn unbroken(&self) -> Result<()> {

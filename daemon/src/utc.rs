@@ -35,6 +35,19 @@ pub fn now_ms() -> u64 {
     clock.max(now() * 1000)
 }
 
+/// How far the machine's time zone is ahead of UTC, in seconds. Asked for before there are other threads: with
+/// them it cannot be known.
+pub static ZONE: LazyLock<i64> = LazyLock::new(|| {
+    let offset = time::UtcOffset::current_local_offset();
+    offset.map_or(0, |offset| i64::from(offset.whole_seconds()))
+});
+
+/// When today began in the machine's time zone, or where that is not known in UTC.
+pub fn midnight() -> u64 {
+    let here = now().saturating_add_signed(*ZONE);
+    (here - here % 86_400).saturating_add_signed(-*ZONE)
+}
+
 fn least() -> u64 {
     KEPT.load(Ordering::Relaxed).max(*BUILT)
 }

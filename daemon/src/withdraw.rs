@@ -47,10 +47,10 @@ pub fn withdraw(store: &Store, what: &What, by: &By) -> Result<Withdrawn> {
         What::User(user) => {
             // First the doors, then who came in through them.
             let did = |what, text| by.did(what, text).about(user);
-            let text = format!("{} withdrew the invitations of {}", by.who, name(user));
+            let text = format!("withdrew the invitations of {}", name(user));
             let entry = did("invitation_withdrawn", text);
             let invitations = store.withdraw_invitations_of(user, entry)?;
-            let text = format!("{} locked all devices of {} out", by.who, name(user));
+            let text = format!("locked all devices of {} out", name(user));
             let entry = did("device_locked_out", text);
             let devices = store.lock_out_devices_of(user, entry)?;
             let is_known = roster.users.contains_key(user) || invitations + devices > 0;
@@ -69,7 +69,7 @@ pub fn withdraw(store: &Store, what: &What, by: &By) -> Result<Withdrawn> {
 /// Ends one invitation, by the hash of its secret: whose it was, if there is such a one.
 pub fn withdraw_invitation(store: &Store, hash: &[u8; 32], by: &By) -> Result<Option<UserId>> {
     store.withdraw_invitation(hash, |user| {
-        let text = format!("{} withdrew an invitation of {user}", by.who);
+        let text = format!("withdrew an invitation of {user}");
         by.did("invitation_withdrawn", text).about(user)
     })
 }

@@ -1,7 +1,9 @@
 //! Who asks. Looked up in the roster at every request: a role that was taken away is gone at once.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -122,7 +124,12 @@ impl FromRequestParts<Arc<Api>> for Dispatcher {
         let caller = caller(parts, api).await?;
         match caller.is_dispatcher() {
             true => Ok(Dispatcher(caller)),
-            false => Err(refused(parts, &caller, "Only dispatchers may do this.")),
+            false => Err(refused(
+                parts,
+                api,
+                &caller,
+                "Only dispatchers may do this.",
+            )),
         }
     }
 }
@@ -134,14 +141,46 @@ impl FromRequestParts<Arc<Api>> for Admin {
         let caller = caller(parts, api).await?;
         match caller.is_admin() {
             true => Ok(Admin(caller)),
-            false => Err(refused(parts, &caller, "Only admins may do this.")),
+            false => Err(refused(parts, api, &caller, "Only admins may do this.")),
         }
     }
 }
 
-fn refused(parts: &Parts, caller: &Caller, message: &str) -> Problem {
+/// Noted, but not more often than the journal should be about one person.
+fn refused(parts: &Parts, api: &Api, caller: &Caller, message: &str) -> Problem {
     tracing::info!(by = caller.name(), method = %parts.method, path = parts.uri.path(), "refused");
+    if let (Some(running), Some(user)) = (&api.running, caller.user())
+        && running.refusals.is_news(user, Instant::now())
+    {
+        let by = caller.by();
+        let text = format!(
+            "was refused {} {}",
+            parts.method,
+            parts.uri.path().chars().take(100).collect::<String>()
+        );
+        running.journal.note(by.did("refused", text).about(user));
+    }
     Problem::forbidden(message)
+}
+
+/// When each person was refused last.
+#[derive(Default)]
+pub struct Refusals(Mutex<BTreeMap<UserId, Instant>>);
+
+impl Refusals {
+    const NOTED_EVERY: Duration = Duration::from_secs(10);
+
+    fn is_news(&self, user: &UserId, now: Instant) -> bool {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.retain(|_, at| now.saturating_duration_since(*at) < Self::NOTED_EVERY);
+        match noted.contains_key(user) {
+            true => false,
+            false => {
+                noted.insert(user.clone(), now);
+                true
+            }
+        }
+    }
 }
 
 fn address(parts: &Parts) -> Option<IpAddr> {

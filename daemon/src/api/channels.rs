@@ -148,7 +148,7 @@ pub async fn add(
     let added = api.control.change(move |roster| {
         let id = roster.add_channel(id, change)?;
         let channel = &roster.channels[&id];
-        let text = format!("{} added the channel {}", by.who, channel.name);
+        let text = format!("added the channel {}", channel.name);
         let entry = by.did("channel_added", text).on(&id);
         Ok((view(roster, &id, channel), entry))
     });
@@ -176,7 +176,7 @@ pub async fn set(
         let name = name_of(roster, &id);
         let what = told(&change);
         roster.set_channel(&id, change)?;
-        let text = format!("{} changed the channel {name}: {what}", by.who);
+        let text = format!("changed the channel {name}: {what}");
         let entry = by.did("channel_set", text).on(&id);
         Ok((view(roster, &id, &roster.channels[&id]), entry))
     });
@@ -197,7 +197,7 @@ pub async fn remove(
     let by = caller.by();
     let removed = api.control.change(move |roster| {
         let channel = roster.remove_channel(&id)?;
-        let text = format!("{} removed the channel {}", by.who, channel.name);
+        let text = format!("removed the channel {}", channel.name);
         Ok(((), by.did("channel_removed", text).on(&id)))
     });
     removed.await?;

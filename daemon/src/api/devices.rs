@@ -26,6 +26,10 @@ pub struct DeviceView {
     since: u64,
     /// It came with a token, and may come with another one.
     from_token: bool,
+    /// A session of it is there now.
+    online: bool,
+    /// When its session began that is there now, UTC seconds since 1970.
+    last_seen: Option<u64>,
 }
 
 /// The devices that were let in and may come again.
@@ -33,12 +37,19 @@ pub struct DeviceView {
 pub async fn list(State(api): State<Arc<Api>>, Admin(_): Admin) -> Result<Json<Devices>, Problem> {
     let (store, roster) = (api.store().clone(), api.roster());
     let devices = off_the_threads(move || store.devices()).await?;
-    let view = devices.into_iter().map(|(hash, device)| DeviceView {
-        id: short_id(&hash),
-        name: users::name_of(&roster, &device.user),
-        user_id: device.user.to_string(),
-        since: device.since,
-        from_token: device.from_token,
+    let sessions = api.control.sessions().await;
+    let view = devices.into_iter().map(|(hash, device)| {
+        let id = short_id(&hash);
+        let session = sessions.iter().find(|session| session.device_id == id);
+        DeviceView {
+            name: users::name_of(&roster, &device.user),
+            user_id: device.user.to_string(),
+            since: device.since,
+            from_token: device.from_token,
+            online: session.is_some(),
+            last_seen: session.map(|session| session.since),
+            id,
+        }
     });
     Ok(Json(Devices {
         devices: view.collect(),

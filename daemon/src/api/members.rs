@@ -91,7 +91,7 @@ pub async fn set(
             Membership::Listen => "listen",
         };
         let (person, name) = (users::name_of(roster, &user), name_of(roster, &channel));
-        let text = format!("{} lets {person} {may} on {name}", by.who);
+        let text = format!("lets {person} {may} on {name}");
         let entry = by.did("member_set", text).on(&channel).about(&user);
         Ok(((), entry))
     });
@@ -114,7 +114,7 @@ pub async fn remove(
     let removed = api.control.change(move |roster| {
         roster.remove_member(&channel, &user)?;
         let (person, name) = (users::name_of(roster, &user), name_of(roster, &channel));
-        let text = format!("{} took {person} off {name}", by.who);
+        let text = format!("took {person} off {name}");
         let entry = by.did("member_removed", text).on(&channel).about(&user);
         Ok(((), entry))
     });
@@ -142,7 +142,7 @@ pub async fn set_all(
             Some(user) => users::name_of(roster, user),
             None => format!("{people} people"),
         };
-        let text = format!("{} set the channels of {whose}", by.who);
+        let text = format!("set the channels of {whose}");
         let entry = by.did("memberships_set", text);
         Ok(((), one.map_or(entry.clone(), |user| entry.about(&user))))
     });

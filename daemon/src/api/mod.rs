@@ -13,15 +13,20 @@ mod caller;
 mod channels;
 mod devices;
 mod door;
+mod gateway;
 mod invitations;
+mod log;
 mod me;
 mod members;
 mod posters;
 mod problem;
+mod sessions;
+mod setup;
 mod sign_in;
 mod users;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Response};
@@ -33,10 +38,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admin::Control;
+use crate::config::{Limits, Settings};
+use crate::health::Health;
+use crate::invite::Inviter;
+use crate::journal::{self, Roll};
+use crate::setup::Code;
 use crate::sign_in::SignIn;
 use crate::store::Store;
+use crate::tokens::Tokens;
 
-pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, SignedIn, Stranger};
+pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, Refusals, SignedIn, Stranger};
 pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
@@ -48,9 +59,36 @@ const MAX_STRANGERS_BODY: usize = 4 * 1024;
 pub struct Api {
     pub control: Arc<Control>,
     pub sign_in: Arc<SignIn>,
+    pub limits: Limits,
+    /// What makes the first admin; `None` where the box had one when it started.
+    pub setup: Option<Code>,
+    /// `None` where no daemon runs, and a command asks the store alone.
+    pub running: Option<Running>,
+}
+
+/// What only a running daemon has.
+pub struct Running {
+    pub health: Health,
+    pub journal: journal::Inbox,
+    pub roll: Roll,
+    pub refusals: Refusals,
+    pub since: Instant,
 }
 
 impl Api {
+    /// For a command that finds no daemon running. Blocking.
+    pub fn of_store(store: Arc<Store>, settings: &Settings) -> anyhow::Result<Api> {
+        let sign_in = SignIn::new(store.clone(), Tokens::default())?;
+        let inviter = Inviter::of_settings(store, settings)?;
+        Ok(Api {
+            control: Arc::new(Control::new(inviter, None)),
+            sign_in: Arc::new(sign_in),
+            limits: settings.limits,
+            setup: None,
+            running: None,
+        })
+    }
+
     pub fn store(&self) -> &Arc<Store> {
         &self.control.inviter.store
     }
@@ -86,6 +124,7 @@ impl utoipa::Modify for Bearer {
 pub fn router(api: Arc<Api>) -> Router {
     let strangers = OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
+        .routes(routes!(setup::is_needed, setup::set_up))
         .routes(routes!(door::join))
         .routes(routes!(door::greet))
         .routes(routes!(door::ask))
@@ -104,6 +143,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(invitations::remove))
         .routes(routes!(devices::list))
         .routes(routes!(devices::remove))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::remove))
+        .routes(routes!(log::log))
+        .routes(routes!(log::roll_call))
+        .routes(routes!(gateway::gateway))
         .routes(routes!(posters::list, posters::add))
         .routes(routes!(posters::remove))
         .routes(routes!(posters::sheet))

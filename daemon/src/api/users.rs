@@ -123,7 +123,7 @@ pub async fn add(
     let added = api.control.change(move |roster| {
         let id = roster.add_user(id, change)?;
         let user = &roster.users[&id];
-        let text = format!("{} added {} as {}", by.who, user.name, role(user.role));
+        let text = format!("added {} as {}", user.name, role(user.role));
         let entry = by.did("user_added", text).about(&id);
         Ok((view(&id, user), entry))
     });
@@ -151,7 +151,7 @@ pub async fn set(
     let set = api.control.change(move |roster| {
         let (name, what) = (name_of(roster, &id), told(&change));
         roster.set_user(&id, change)?;
-        let text = format!("{} changed {name}: {what}", by.who);
+        let text = format!("changed {name}: {what}");
         let entry = by.did("user_set", text).about(&id);
         Ok((view(&id, &roster.users[&id]), entry))
     });
@@ -174,7 +174,7 @@ pub async fn remove(
     let by = caller.by();
     let removed = api.control.change(move |roster| {
         let user = roster.remove_user(&id)?;
-        let text = format!("{} took {} off the roster", by.who, user.name);
+        let text = format!("took {} off the roster", user.name);
         Ok(((), by.did("user_removed", text).about(&id)))
     });
     removed.await?;

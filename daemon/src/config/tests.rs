@@ -54,7 +54,7 @@ fn a_mistake_names_file_line_and_what_would_be_right() {
         ),
         (
             "name = \"a\"\n[medai]\nport = 1\n",
-            "pttd.toml, line 2: there is no setting [medai]: remove the line, or write one of `name`, `web`, `media`, `state`, `tokens`, `log`",
+            "pttd.toml, line 2: there is no setting [medai]: remove the line, or write one of `name`, `web`, `media`, `state`, `tokens`, `limits`, `log`",
         ),
         (
             "[tokens]\nleeway = \"20\"\n",

@@ -3,6 +3,7 @@
 //! What changes the roster, an invitation or a device is noted in the same transaction as the change itself:
 //! there is no change without its entry, and no entry without its change.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
@@ -77,14 +78,14 @@ impl By {
         }
     }
 
-    /// What they did, now.
-    pub fn did(&self, what: &str, text: impl Into<String>) -> Entry {
+    /// What they did, now: `took Ben off Operations`.
+    pub fn did(&self, what: &str, text: impl fmt::Display) -> Entry {
         Entry {
             at: utc::now_ms(),
             who: self.who.clone(),
             by: self.user.clone(),
             what: what.to_string(),
-            text: text.into(),
+            text: format!("{} {text}", self.who),
             from: self.from.clone(),
             channel: None,
             user: None,

@@ -7,13 +7,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::admin::Control;
 use crate::api::{self, Api};
 use crate::config::Settings;
-use crate::invite::Inviter;
 use crate::roster_file;
 use crate::store::{By, Store, hash};
-use crate::tokens::Tokens;
 use crate::utc;
 
 const PHONE: &str = "192.168.1.20:5000";
@@ -46,12 +43,9 @@ fn site() -> Site {
             Ok(((), vec![(hash("i"), invitation)]))
         })
         .unwrap();
-    let sign_in = Arc::new(SignIn::new(store.clone(), Tokens::default()).unwrap());
-    let inviter = Inviter::of_settings(store.clone(), &settings).unwrap();
-    let api = api::router(Arc::new(Api {
-        control: Arc::new(Control::new(inviter, None)),
-        sign_in: sign_in.clone(),
-    }));
+    let api = Arc::new(Api::of_store(store.clone(), &settings).unwrap());
+    let sign_in = api.sign_in.clone();
+    let api = api::router(api);
     let web = Web {
         box_name: settings.box_name(),
         sign_in,

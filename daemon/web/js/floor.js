@@ -132,6 +132,9 @@ export class Channel {
       case 'MEMBER_LEFT':
         this.members.delete(message.sessionId);
         return '';
+      case 'MEMBERS_LEFT':
+        for (const sessionId of message.sessionIds) this.members.delete(sessionId);
+        return '';
       case 'START_SUCCESS':
         if (!this.waiting) return '';
         this.mine = {

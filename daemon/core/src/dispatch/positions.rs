@@ -50,6 +50,11 @@ impl Positions {
         self.known.get(id)
     }
 
+    /// As it was kept.
+    pub fn put(&mut self, id: String, position: Position) {
+        self.known.insert(id, position);
+    }
+
     pub fn held_by(&self, session: SessionId) -> Option<&String> {
         let held = |(_, p): &(&String, &Position)| p.holder == Some(session);
         self.known.iter().find(held).map(|(id, _)| id)

@@ -60,6 +60,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Channels a session of a dispatcher or an admin may have joined; others: `limits.channels`.
     pub dispatch_channels: usize,
+    /// Sessions one user may have at a time.
+    pub user_sessions: usize,
 }
 
 /// Where a box takes up its work.
@@ -88,6 +90,8 @@ pub enum Input {
         secret: String,
         /// A credential just made for this device.
         device: Option<String>,
+        /// Which of the user's devices it is, for who looks at the sessions.
+        device_id: String,
     },
     Message {
         connection: ConnectionId,
@@ -136,6 +140,7 @@ struct Session {
     user: UserId,
     name: String,
     role: Role,
+    device_id: String,
     address: IpAddr,
     /// UTC milliseconds.
     since: u64,
@@ -252,6 +257,7 @@ impl Edge {
                 resume,
                 secret,
                 device,
+                device_id,
             } => {
                 let new = sessions::SignedIn {
                     connection,
@@ -260,6 +266,7 @@ impl Edge {
                     resume,
                     secret,
                     device,
+                    device_id,
                 };
                 self.sign_in(new, request, now);
             }
@@ -327,6 +334,11 @@ impl Edge {
         self.end_silences(now);
         self.tell_some(now);
         self.tell_changes(now);
+    }
+
+    /// The dispatchers' work as it is now.
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 
     pub fn counters(&self) -> Counters {

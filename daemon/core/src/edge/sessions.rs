@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::{ConnectionId, Edge, Happening, Session, without_talk};
+use super::{ConnectionId, Edge, Happening, Output, Session, without_talk};
 use crate::dispatch::Owner;
 use crate::floor;
 use crate::ids::{ChannelId, SessionId, UserId};
-use crate::wire::signal::{ByeReason, EndReason, Limits, Presence, RequestId, ServerMessage};
+use crate::wire::signal::{
+    ByeReason, EndReason, ErrorCode, Limits, Presence, Reply, RequestId, ServerMessage,
+};
 
 /// Whoever has come in.
 pub(super) struct SignedIn {
@@ -18,6 +20,7 @@ pub(super) struct SignedIn {
     pub resume: Option<String>,
     pub secret: String,
     pub device: Option<String>,
+    pub device_id: String,
 }
 
 impl Edge {
@@ -29,6 +32,7 @@ impl Edge {
             resume,
             secret,
             device,
+            device_id,
         } = new;
         let since = self.utc_ms(now);
         let Some(on_roster) = self.roster.users.get(&user) else {
@@ -40,6 +44,11 @@ impl Edge {
             let same = |(_, s): &(&SessionId, &Session)| s.resume == resume && s.user == user;
             self.sessions.iter().find(same).map(|(id, _)| *id)
         });
+        let of_user = self.sessions.values().filter(|s| s.user == user).count();
+        if before.is_none() && of_user >= self.settings.user_sessions {
+            tracing::info!(%user, of_user, "as many devices of this user are signed in as may be");
+            return self.too_many_sessions(connection, request, of_user);
+        }
         let session = before.unwrap_or_else(|| {
             self.next_session += 1;
             let id = SessionId(self.next_session);
@@ -47,6 +56,7 @@ impl Edge {
                 user: user.clone(),
                 name: on_roster.name.clone(),
                 role: on_roster.role,
+                device_id: device_id.clone(),
                 address,
                 since,
                 connection: None,
@@ -74,6 +84,7 @@ impl Edge {
         self.connections.insert(connection, session);
         if let Some(s) = self.sessions.get_mut(&session) {
             s.address = address;
+            s.device_id = device_id;
         }
         self.answering = Some((session, request));
         self.welcome(session, connection, before.is_some(), device, now);
@@ -81,6 +92,23 @@ impl Edge {
             self.resumed(session, now);
         }
         self.answering = None;
+    }
+
+    fn too_many_sessions(
+        &mut self,
+        connection: ConnectionId,
+        id: Option<RequestId>,
+        count: usize,
+    ) {
+        let message = ServerMessage::Error {
+            code: ErrorCode::TooMany,
+            message: format!(
+                "You are signed in on {count} devices already. Close the page on one of them."
+            ),
+        };
+        let reply = Box::new(Reply { id, message });
+        self.outputs.push_back(Output::Send { connection, reply });
+        self.outputs.push_back(Output::Close { connection });
     }
 
     fn welcome(

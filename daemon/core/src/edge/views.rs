@@ -15,6 +15,7 @@ pub struct SessionView {
     pub user_id: UserId,
     pub name: String,
     pub role: Role,
+    pub device_id: String,
     /// Where its device was when it came or came back last.
     pub address: IpAddr,
     /// When it signed in, UTC seconds since 1970.
@@ -42,6 +43,7 @@ impl Edge {
             user_id: s.user.clone(),
             name: s.name.clone(),
             role: s.role,
+            device_id: s.device_id.clone(),
             address: s.address,
             since: s.since / 1000,
             presence: s.presence,

@@ -86,6 +86,7 @@ impl Rig {
                 channels: 1,
             },
             dispatch_channels: 50,
+            user_sessions: 4,
         };
         let made = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
         Rig {
@@ -188,6 +189,7 @@ impl Rig {
             resume,
             secret: format!("secret {}", self.next),
             device: None,
+            device_id: format!("device of {user}"),
         });
         connection
     }

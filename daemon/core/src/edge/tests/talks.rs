@@ -544,3 +544,24 @@ fn an_admin_sees_the_sessions_and_ends_one() {
     assert!(rig.tells(anna, |m| matches!(m, ServerMessage::MemberLeft { .. })));
     assert_eq!(rig.edge.sessions_now().len(), 1);
 }
+
+#[test]
+fn a_user_has_so_many_sessions_and_not_one_more() {
+    let mut rig = Rig::new();
+    let last = (0..4).map(|_| rig.sign_in("ben", None)).last();
+    let one_more = rig.sign_in("ben", None);
+    assert!(rig.tells(one_more, |m| matches!(
+        m,
+        ServerMessage::Error {
+            code: ErrorCode::TooMany,
+            ..
+        }
+    )));
+    assert_eq!(rig.edge.sessions(), 4);
+    rig.give(Input::Closed {
+        connection: last.expect("a session"),
+        clean: true,
+    });
+    rig.sign_in("ben", None);
+    assert_eq!(rig.edge.sessions(), 4);
+}
