@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use crate::api::Operator;
 use crate::invite::{Cards, Guest, Inviter, Refused};
 use crate::reactor;
-use crate::store::{By, Records, Store, short_id};
+use crate::store::{By, Records, short_id};
 use crate::utc;
 use crate::withdraw::{self, What, Withdrawn};
 
@@ -73,7 +73,7 @@ impl Control {
     }
 
     /// Carried out to its end, even where whoever asked goes away meanwhile: what is on disk shall count.
-    async fn carry_out<T: Send + 'static>(
+    pub async fn carry_out<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce() -> Result<(T, Arc<Roster>)> + Send + 'static,
     ) -> Result<T> {
@@ -154,27 +154,6 @@ impl Control {
             Some(reactor) => reactor.kick(session).await,
             None => false,
         }
-    }
-
-    /// Makes a change that may put somebody on the roster, and returns when it counts. It is finished also
-    /// where whoever asked is gone before the answer: what is on disk has to count.
-    pub async fn at_the_door<T: Send + 'static, E: From<anyhow::Error> + Send + 'static>(
-        self: &Arc<Self>,
-        change: impl FnOnce(&Store) -> Result<(T, Arc<Roster>), E> + Send + 'static,
-    ) -> Result<(T, Arc<Roster>), E> {
-        let control = self.clone();
-        let changing = tokio::spawn(async move {
-            let _changing = control.changing.lock().await;
-            let store = control.inviter.store.clone();
-            let before = store.roster();
-            let changed = tokio::task::spawn_blocking(move || change(&store)).await;
-            let (answer, roster) = changed.map_err(anyhow::Error::from)??;
-            if !Arc::ptr_eq(&before, &roster) {
-                control.tell(roster.clone()).await;
-            }
-            Ok((answer, roster))
-        });
-        changing.await.map_err(anyhow::Error::from)?
     }
 
     /// Returns when the roster counts.
@@ -344,7 +323,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::roster_file;
-    use crate::store::hash;
+    use crate::store::{Store, hash};
 
     #[tokio::test]
     async fn a_daemon_that_does_not_answer_is_not_waited_for_forever() {

@@ -10,6 +10,10 @@ pub fn describe() {
     );
     describe_gauge!("pttd_websockets", "WebSockets open");
     describe_gauge!("pttd_talks", "channels on which someone is heard now");
+    describe_gauge!(
+        "pttd_board_unwritten",
+        "1 while the dispatchers' calls, emergencies, positions or silences are newer than what is on disk"
+    );
     describe_gauge!("pttd_media_transports", "WebRTC connections of a shard");
     for (name, meaning) in [
         (

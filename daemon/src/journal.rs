@@ -28,7 +28,7 @@ use crate::reactor::Witness;
 use crate::store::{Entry, Store};
 use crate::utc;
 
-pub use self::roll::{Roll, Spoken};
+pub use self::roll::Roll;
 
 /// A thousand people coming at once.
 const QUEUE: usize = 4096;

@@ -120,19 +120,15 @@ pub fn sheet(inviter: &Inviter, printed: &Printed) -> Result<String> {
             "<dl><dt>Network</dt><dd><code>{}</code></dd>{password}</dl>",
             xml_text(&wifi.ssid)
         );
-        step(
-            "Scan to join the Wi-Fi",
-            &framed(&qr(&wifi_text(wifi))?),
-            &words,
-        )?;
+        step("Join the Wi-Fi", &framed(&qr(&wifi_text(wifi))?), &words)?;
     }
     let words = format!(
-        "<dl><dt>Or open</dt><dd><code>{}</code></dd><dt>and type</dt><dd><code>{}</code></dd></dl>",
-        xml_text(&address(inviter)),
+        "<dl><dt>No camera? Open</dt><dd><code>{}</code></dd><dt>and type</dt><dd><code>{}</code></dd></dl>",
+        xml_text(&address(inviter)).replace("/join", "<wbr>/join"),
         xml_text(&as_typed(secret)),
     );
     step(
-        "Scan to open the radio",
+        "Scan to talk",
         &framed(&qr(&link(inviter, secret))?),
         &words,
     )?;

@@ -251,7 +251,10 @@ impl Reactor {
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
                 Output::Happened(what) => self.witness(&what),
-                Output::Keep(board) => drop(self.board.send_replace(*board)),
+                Output::Keep(board) => {
+                    metrics::gauge!("pttd_board_unwritten").set(1);
+                    self.board.send_replace(*board);
+                }
             }
         }
     }

@@ -100,6 +100,11 @@ pub async fn run(options: Options) -> Result<()> {
         fingerprint: fingerprint.clone(),
     };
     let control_socket = admin::listen(&state)?;
+    let edge = {
+        let (settings, store) = (settings.clone(), store.clone());
+        tokio::task::spawn_blocking(move || edge(&settings, &store)).await??
+    };
+    let (board, boards) = watch::channel(edge.board().clone());
     let journal = {
         let (store, health) = (store.clone(), health.clone());
         tokio::task::spawn_blocking(move || Journal::start(store, health)).await??
@@ -113,11 +118,6 @@ pub async fn run(options: Options) -> Result<()> {
         tokio::task::spawn_blocking(code).await??
     };
     let setup_code = setup.as_ref().map(Code::shown);
-    let edge = {
-        let (settings, store) = (settings.clone(), store.clone());
-        tokio::task::spawn_blocking(move || edge(&settings, &store)).await??
-    };
-    let (board, boards) = watch::channel(edge.board().clone());
     let reactor = Reactor::new(
         edge,
         &settings.media,

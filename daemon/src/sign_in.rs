@@ -166,11 +166,6 @@ impl SignIn {
         }
     }
 
-    /// For what is guessed elsewhere: whether this address was not wrong too often lately.
-    pub fn may_try(&self, from: IpAddr) -> bool {
-        self.tries.may_try(from, Instant::now())
-    }
-
     /// Counts a wrong secret of another door, and refuses who had too many. Right ones go by, so that one
     /// who guesses keeps no crowd behind the same address out.
     pub fn wrong_secret(&self, from: IpAddr) -> Result<(), Refused> {
@@ -182,6 +177,15 @@ impl SignIn {
             }
             false => Err(Refused::TooManyTries),
         }
+    }
+
+    /// For what is guessed elsewhere: whether this address was not wrong too often lately.
+    pub fn may_try(&self, from: IpAddr) -> bool {
+        self.tries.may_try(from, Instant::now())
+    }
+
+    pub fn tried_wrongly(&self, from: IpAddr) {
+        self.tries.failed(from, Instant::now());
     }
 
     fn counted(

@@ -48,12 +48,11 @@ impl Browser {
         self.until(&format!("pttd.position === '{position}'")).await
     }
 
-    /// Takes a position that another holds, and is sure about it.
+    /// Takes a position that another holds.
     pub async fn takes_over(&self, position: &str) -> Result<()> {
         let button = format!("#position-list button[data-position='{position}']");
         self.until(&format!("document.querySelector(\"{button}\")"))
             .await?;
-        self.tap(&button).await?;
         self.tap(&button).await?;
         self.until(&format!("pttd.position === '{position}'")).await
     }

@@ -5,7 +5,7 @@ use fantoccini::Locator;
 use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use serde_json::Value;
 
-use crate::browser::{Browser, Turn};
+use crate::browser::{Browser, PATIENCE, Turn};
 use crate::microphone::Voice;
 use crate::site::Site;
 
@@ -35,7 +35,13 @@ impl Browser {
     }
 
     async fn point(&self, element: &str, action: PointerAction) -> Result<()> {
-        let element = self.page.find(Locator::Css(element)).await?;
+        // A page draws a moment after it knows.
+        let element = self
+            .page
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css(element))
+            .await?;
         let to = PointerAction::MoveToElement {
             element,
             duration: None,

@@ -107,7 +107,7 @@ async fn a_position_is_taken_over_and_a_reloaded_page_gets_it_back() -> Result<(
 
     let anna = turn.arriving(&site, ANNA).await?;
     anna.takes_over("desk 1").await?;
-    dana.until("pttd.positionLost?.by?.name === 'anna' && pttd.position === null")
+    dana.until("pttd.positionLost?.by === 'anna' && pttd.position === null")
         .await?;
     let words = dana.reads("#said-words").await?;
     assert!(words.contains("anna"), "{words}");

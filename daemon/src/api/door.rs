@@ -160,12 +160,15 @@ pub async fn join(
     };
     let (secret, name) = (secret_in(&asked.poster), asked.name);
     let (with, address) = (device.clone(), said(from));
-    let joining = api
-        .control
-        .at_the_door(move |store| store.join(&secret, &with, &name, &address, utc::now()));
-    let (joined, roster) = joining.await.map_err(|error| match error {
-        DoorError::Refused(why) => refused(&api, from, &why),
-        error => problem(error),
+    let store = api.store().clone();
+    let joining = api.control.carry_out(move || {
+        let (joined, roster) = store.join(&secret, &with, &name, &address, utc::now())?;
+        Ok(((joined, roster.clone()), roster))
+    });
+    let (joined, roster) = joining.await.map_err(|error| match error.downcast() {
+        Ok(DoorError::Refused(why)) => refused(&api, from, &why),
+        Ok(error) => problem(error),
+        Err(error) => error.into(),
     })?;
     let user = match joined {
         Joined::Waits(arrival) => {
@@ -288,10 +291,14 @@ pub async fn decide(
         let user_id = None;
         return Ok(Json(Decided { name, user_id }));
     }
+    let store = api.store().clone();
     let admitting = api
         .control
-        .at_the_door(move |store| store.admit(&id, &by, utc::now()));
-    let (guest, _) = admitting.await.map_err(problem)?;
+        .carry_out(move || Ok(store.admit(&id, &by, utc::now())?));
+    let guest = admitting.await.map_err(|error| match error.downcast() {
+        Ok(error) => problem(error),
+        Err(error) => error.into(),
+    })?;
     count("admitted");
     tracing::info!(user = %guest.id, by = caller.name(), "admitted at the door");
     Ok(Json(Decided {
@@ -347,7 +354,7 @@ fn words(why: &JoinError) -> Problem {
     match why {
         JoinError::UnknownPoster => forbidden(
             "unknown_poster",
-            "This box does not know the poster. Scan its code again.",
+            "This box does not know the poster. Scan its code again, or type it.",
         ),
         JoinError::TakenDown => forbidden(
             "taken_down",

@@ -47,7 +47,7 @@ use crate::sign_in::SignIn;
 use crate::store::Store;
 use crate::tokens::Tokens;
 
-pub use self::caller::{Admin, Caller, Dispatcher, Operator, Person, Refusals, SignedIn, Stranger};
+pub use self::caller::{Admin, Caller, Dispatcher, Operator, Refusals, SignedIn, Stranger};
 pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
@@ -124,10 +124,10 @@ impl utoipa::Modify for Bearer {
 pub fn router(api: Arc<Api>) -> Router {
     let strangers = OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
-        .routes(routes!(setup::is_needed, setup::set_up))
         .routes(routes!(door::join))
         .routes(routes!(door::greet))
         .routes(routes!(door::ask))
+        .routes(routes!(setup::is_needed, setup::set_up))
         .layer(DefaultBodyLimit::max(MAX_STRANGERS_BODY));
     let routes = OpenApiRouter::new()
         .merge(strangers)
@@ -143,16 +143,16 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(invitations::remove))
         .routes(routes!(devices::list))
         .routes(routes!(devices::remove))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::remove))
-        .routes(routes!(log::log))
-        .routes(routes!(log::roll_call))
-        .routes(routes!(gateway::gateway))
         .routes(routes!(posters::list, posters::add))
         .routes(routes!(posters::remove))
         .routes(routes!(posters::sheet))
         .routes(routes!(door::arrivals))
         .routes(routes!(door::decide))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::remove))
+        .routes(routes!(log::log))
+        .routes(routes!(log::roll_call))
+        .routes(routes!(gateway::gateway))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())

@@ -29,8 +29,10 @@ pub struct NewPoster {
     pub channels: BTreeMap<ChannelId, Membership>,
     /// How many people may come in by it, 1 to 1000.
     pub limit: u32,
-    /// When it ends, UTC seconds since 1970; at most 31 days from now.
-    pub ends: u64,
+    /// When it ends, UTC seconds since 1970; at most 31 days from now. Or `hours`.
+    pub ends: Option<u64>,
+    /// How long it hangs, 1 to 744 hours, by the box's clock.
+    pub hours: Option<u32>,
     /// Whoever scans it waits until a dispatcher or an admin admits them.
     #[serde(default)]
     pub approval: bool,
@@ -148,12 +150,21 @@ pub async fn add(
     if let Some(why) = wifi.as_ref().and_then(|wifi| check_wifi(wifi).err()) {
         return Err(Problem::refused(why));
     }
+    let ends = match (new.ends, new.hours) {
+        (Some(ends), None) => ends,
+        (None, Some(hours)) => utc + u64::from(hours) * 3_600,
+        _ => {
+            return Err(Problem::bad_request(
+                "Say when the poster ends, or how many hours it hangs.",
+            ));
+        }
+    };
     let poster = Poster {
         name: new.name.split_whitespace().collect::<Vec<_>>().join(" "),
         channels: new.channels,
         limit: new.limit,
         used: 0,
-        ends: new.ends,
+        ends,
         approval: new.approval,
         guest_hours: new.guest_hours,
         revoked: false,

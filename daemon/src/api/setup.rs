@@ -68,8 +68,7 @@ pub async fn set_up(
     }
     if !code.is(&asked.code) {
         if let Some(from) = from {
-            // It was asked before whether this one may try.
-            let _ = api.sign_in.wrong_secret(from);
+            api.sign_in.tried_wrongly(from);
         }
         tracing::warn!(from = ?from, "a wrong setup code");
         return Err(Problem::forbidden(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use axum::http::Method;
 use clap::{Args, Subcommand};
+use pttd_core::wire::signal::Role;
 use serde_json::{Map, Value, json};
 
 use super::ask::{ask, part};
@@ -87,9 +88,7 @@ impl UserSettings {
         for (list, right) in [(&self.channels, "talk"), (&self.listen, "listen")] {
             channels.extend(list.iter().map(|id| (id.clone(), json!(right))));
         }
-        let role = self
-            .role
-            .map(|role| pttd_core::wire::signal::Role::from(role));
+        let role = self.role.map(Role::from);
         only_set(json!({
             "name": self.name,
             "role": role,

@@ -5,13 +5,11 @@ use serde_json::Value;
 
 use crate::show;
 
+/// A column's title, and what of a row stands in it.
+pub type Column = (&'static str, fn(&Value) -> String);
+
 /// The JSON as it came, or a table with these columns.
-pub fn show(
-    answer: &Value,
-    json: bool,
-    list: &str,
-    columns: &[(&str, fn(&Value) -> String)],
-) -> Result<()> {
+pub fn show(answer: &Value, json: bool, list: &str, columns: &[Column]) -> Result<()> {
     if json {
         return show::say(&serde_json::to_string_pretty(answer)?);
     }

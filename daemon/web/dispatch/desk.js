@@ -3,8 +3,11 @@
 
 // A new position with more channels than this begins with all of them muted.
 const HEARS_ALL_UP_TO = 10;
-const MISSED_KEPT = 20;
-const NOTES_KEPT = 4000;
+// The box keeps 32 KiB of it.
+const MISSED_KEPT = 10;
+const NOTES_KEPT = 2000;
+// Gate 2 comes before Gate 10.
+const inWords = new Intl.Collator(undefined, { numeric: true });
 const EVERYWHERE = Object.freeze({ mode: 'one', selected: null, rest: null });
 
 export class Desk {
@@ -82,12 +85,15 @@ export class Desk {
     return this.volumes.get(id) ?? 1;
   }
 
-  /** The channels as they are shown: `[{name, channels}]`; a group stands where its first channel does. */
+  /**
+   * The channels as they are shown: `[{name, channels}]`; a group stands where its first channel does. Those nobody has
+   * moved come last, by name.
+   */
   groups(channels) {
     const place = new Map(this.order.map((id, at) => [id, at]));
     const all = [...channels.values()];
     const rank = (channel) => place.get(channel.id) ?? this.order.length;
-    all.sort((a, b) => rank(a) - rank(b));
+    all.sort((a, b) => rank(a) - rank(b) || inWords.compare(a.group ?? '', b.group ?? '') || inWords.compare(a.name, b.name));
     const groups = new Map();
     for (const channel of all) {
       const name = channel.group ?? '';

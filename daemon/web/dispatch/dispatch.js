@@ -147,8 +147,7 @@ function drawTop() {
   text(byId('link-words'), link.connected ? session.me?.name ?? '' : words.link.short[link.state] ?? link.state);
   byId('link').title = link.sentence;
   const missed = talks.missedInAll;
-  text(byId('missed-count'), missed ? String(missed) : '');
-  attribute(byId('open-recordings'), 'aria-label', words.top.recordings(missed));
+  text(byId('missed-count'), missed ? words.tile.missed(missed) : '');
   text(byId('call-count'), calls.open ? String(calls.open) : '');
   attribute(byId('open-side'), 'aria-label', words.top.side(calls.open));
   attribute(byId('app'), 'data-link', link.connected ? 'good' : 'bad');
@@ -470,6 +469,11 @@ function go(channelId) {
   draw();
   tiles.show(channelId, 'talk');
 }
+
+// A clicked control gives the focus back, so that the talk key talks again; one reached by keyboard keeps it.
+addEventListener('click', (event) => {
+  if (event.detail > 0) event.target.closest?.('button')?.blur();
+});
 
 const focusedTile = () => document.activeElement?.closest?.('.tile')?.dataset.channel ?? null;
 

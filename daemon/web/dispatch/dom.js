@@ -1,19 +1,10 @@
-// The little that drawing needs: text and attributes change only where they differ, so that a redraw costs nothing.
+// What this page draws with, beside what every page does.
 
-export const byId = (id) => document.getElementById(id);
+import { attribute, at as byId, picture, shape, text } from '/js/dom.js';
 
-export function text(element, value) {
-  if (element.textContent !== value) element.textContent = value;
-}
+export { attribute, byId, picture, shape, text };
 
-export function attribute(element, name, value) {
-  if (value === null || value === false) {
-    if (element.hasAttribute(name)) element.removeAttribute(name);
-  } else if (element.getAttribute(name) !== String(value)) {
-    element.setAttribute(name, value);
-  }
-}
-
+/** An element; names with a dash are attributes. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -25,17 +16,6 @@ export function make(tag, properties = {}, ...children) {
 }
 
 const SVG = 'http://www.w3.org/2000/svg';
-
-/** One of the page's shapes (index.html). */
-export function picture(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.append(document.createElementNS(SVG, 'use'));
-  svg.setAttribute('aria-hidden', 'true');
-  shape(svg, name);
-  return svg;
-}
-
-export const shape = (svg, name) => attribute(svg.firstElementChild, 'href', `#shape-${name}`);
 
 /** A waveform of 0 to 255 values, as one path. */
 export function waveform(values) {

@@ -10,8 +10,8 @@ const list = new Intl.ListFormat('en', { type: 'conjunction' });
 /** "Ops, Stage and Gate" */
 export const joined = (names) => list.format(names);
 
-/** 14:02:31, for the log */
-export const timeToTheSecond = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+/** 14:02:31, for the log: short, and the same for whoever takes over. */
+export const timeToTheSecond = (ms) => new Date(ms).toLocaleTimeString([], { hourCycle: 'h23', hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 export const words = {
   title: 'Dispatch',
@@ -30,7 +30,6 @@ export const words = {
     hearAll: 'Hear all',
     muteAll: 'Mute all',
     muteRest: 'Mute the rest',
-    recordings: (missed) => (missed ? `Recordings ${missed} missed` : 'Recordings'),
     settings: 'Settings',
     side: (n) => (n ? `Calls, ${n} open` : 'Calls'),
     position: (name) => `Position: ${name}`,

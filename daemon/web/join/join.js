@@ -4,7 +4,7 @@
 
 import { within } from '/js/reach.js';
 import {
-  credentialFor, forgetInvitation, keepDevice, keepName, markOf, storedDevice, storedName,
+  credentialFor, erase, forgetInvitation, keepDevice, keepName, markOf, recall, remember, storedDevice, storedName,
 } from '/js/sign-in.js';
 import { words, wordAt } from './words.js';
 
@@ -25,6 +25,9 @@ function show(state) {
   window.pttd.state = state;
   main.dataset.state = state;
   for (const [when, id] of Object.entries(parts)) at(id).hidden = when !== state;
+  // Beside the field it is about, above a phone's keyboard.
+  const form = { code: at('code'), name: at('person') }[state];
+  (form ?? main).insertBefore(at('wrong'), form ? form.querySelector('button') : at('retry'));
   if (state !== 'refused') complain('');
 }
 
@@ -80,9 +83,8 @@ async function greet() {
   complain('');
   if (status !== 200) {
     at('poster-name').textContent = words.code.title;
-    // A code that was typed wrongly is typed again.
-    if (said.error === 'unknown_poster' && at('typed').value) show('code');
-    else show('refused');
+    // A code that was read wrongly can be typed.
+    show(said.error === 'unknown_poster' ? 'code' : 'refused');
     complain(said.message ?? words.notSent);
     return;
   }
@@ -161,7 +163,7 @@ let waitsFor = null;
 
 async function wait(waiting) {
   waitsFor = waiting;
-  write(ARRIVAL, JSON.stringify(waiting));
+  remember(ARRIVAL, JSON.stringify(waiting));
   const began = Date.now();
   show('waiting');
   at('waiting-name').textContent = words.waiting.name(waiting.name);
@@ -190,28 +192,8 @@ function stopWaiting() {
 
 /** Of this poster: who scans another one asks there. */
 function storedArrival() {
-  try {
-    const stored = JSON.parse(localStorage.getItem(ARRIVAL));
-    return stored?.poster === secret ? stored : null;
-  } catch {
-    return null;
-  }
-}
-
-function write(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // A browser that keeps nothing waits as long as the page is open.
-  }
-}
-
-function erase(key) {
-  try {
-    localStorage.removeItem(key);
-  } catch {
-    // Nothing was kept, so nothing has to go.
-  }
+  const stored = JSON.parse(recall(ARRIVAL));
+  return stored?.poster === secret ? stored : null;
 }
 
 for (const element of document.querySelectorAll('[data-word]')) element.textContent = wordAt(element.dataset.word);

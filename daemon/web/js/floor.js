@@ -183,9 +183,12 @@ export class Channel {
         if (message.userId !== this.me.userId) return null;
         this.silenced = message.leftMs ? { until: now + message.leftMs, by: message.by } : null;
         return 'silenced';
-      case 'CALL':
+      case 'CALL': {
+        const before = this.call;
         this.call = { callId: message.callId, state: message.state, by: message.by };
-        return 'call';
+        // Told again whenever the connection is back.
+        return before?.state === message.state && before.by === message.by ? '' : 'call';
+      }
       case 'ECHO':
         this.echoed = { ...message, until: now + message.playsMs };
         return 'echo';

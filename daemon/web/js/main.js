@@ -3,35 +3,10 @@
 //   press (button, key, headset) --> START --> box --> START_SUCCESS --> the microphone goes on the channel's transport
 //   box --> session --> channels (floor.js) --> view
 //
-// For tests and for whoever looks from outside:
-//   window.pttd               read-only: {connected, session, user, box, link, selected, microphone, soundBlocked, press,
-//                             channels: {id: {name, joined, muted, talk, button, pc, sending, unheard,
-//                             members}}}
-//   channels[id].talk         null or {transmissionId, name, level, own}; own: this page is on air
-//   channels[id].button       idle | pressed | onair | denied | queued | revoked; the selected one also
-//                             hearing (someone talks) | offline | listen (no microphone or no right) | silenced (by a dispatcher)
-//   channels[id].sending      true while a live track is attached to the channel's sender: never without onair, but for the
-//                             grace after a revoked one
-//   channels[id].pc           null | new | connecting | connected | disconnected | failed | closed
-//   #talk-button              data-state as `button`, data-level (normal ...), data-warning near the talk limit, data-holding
-//   #emergency                hold two seconds; data-state idle | holding | on
-//   #latch                    aria-pressed
-//   #call                     data-state idle | waiting | taken
-//   #rec                      visible where the channel is recorded
-//   #alarm                    hidden without an emergency; #alarm-who, #alarm-detail, #alarm-action
-//   #talker                   data-state idle | offline | hearing | own | emergency | echo | replay; #talker-name, #talker-role,
-//                             #talker-time
-//   #channel-list [data-channel]   a button each; data-state idle | unheard | hearing | onair | emergency; aria-current
-//   #status                   data-state connecting | connected | restarting | off-network | unreachable | box-down |
-//                             taken | kicked | signed-out
-//   #notice                   data-kind none | wait | good | bad; #notice-words, #notice-action
-//   #recent li                data-state heard | unheard | own | emergency | playing; a button with data-talk where it is recorded
-//   #member-list li           data-presence
-//   #app                      data-view starting | sign-in | talk
-//   #sound audio[data-channel]     what each channel plays, srcObject is its stream
-// A synthetic pointerup, pointercancel or lostpointercapture needs the pointerId of its pointerdown.
+// What tests see of it (window.pttd, the data attributes) is listed in daemon/design/page.md.
 
 import { HeadsetButton, wireEmergency, wireEnds, wireTalkButton } from './button.js';
+import { Calls } from './calls.js';
 import { keepScreenOn, vibrate, watchAttention } from './device.js';
 import { Link } from './link.js';
 import { Microphone } from './microphone.js';
@@ -61,9 +36,8 @@ let ticking = 0;
 let drawing = 0;
 let drawnAt = 0;
 let awayBefore = 0;
-/** The emergency that the next tap clears; the channel whose call we take back. */
+/** The id of the emergency that the next tap clears. */
 let clearing = null;
-let cancelled = null;
 
 const { announce } = view;
 const link = new Link({ welcome, receive, cut: () => talking.linkLost(), refused: signedOut, changed: draw });
@@ -86,11 +60,12 @@ const talking = new Talking({
   aired: (channel, onAir) => headset.show(channel.name, session.box, onAir),
 });
 const { press } = talking;
+const calls = new Calls({ signaling: link.signaling, say });
 const emergencies = new Emergencies({ session, raised });
-const replay = new Replay({ device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
+const replay = new Replay({ sound, device: () => device, changed: replayChanged, failed: (sentence) => say(sentence, 'bad') });
 const selected = () => session.channels.get(page.selected) ?? null;
 
-// Drawing ---------------------------------------------------------------------------------------------------------
+// Drawing
 
 function soundState() {
   if (sound.blocked) return { state: 'bad', words: words.sound.blocked };
@@ -117,20 +92,14 @@ function notice() {
   return { kind: 'none', sentence: '' };
 }
 
-/** What the banner shows: the emergencies, and whoever talks as in one elsewhere. */
+/** What the banner shows, and what its button does. */
 function alarm() {
-  const talks = [...session.channels.values()]
-    .filter((each) => each.talk?.level === 'emergency' && !isSelected(each) && !emergencies.on(each.id))
-    .map(({ id, talk }) => ({ channelId: id, raiser: talk.talker, since: talk.since, acknowledgedBy: null }));
-  const all = [...emergencies.list, ...talks];
-  const first = all.find((each) => emergencies.isOurs(each)) ?? all.find((each) => !each.acknowledgedBy?.length) ?? all[0];
-  if (!first) return null;
-  const ours = emergencies.isOurs(first);
-  return { ...first, ours, more: all.length - 1, channel: session.channels.get(first.channelId)?.name ?? '', ...alarmAction(first, ours) };
+  const first = emergencies.shown(page.selected);
+  return first && { ...first, ...alarmAction(first) };
 }
 
-function alarmAction(emergency, ours) {
-  if (ours) {
+function alarmAction(emergency) {
+  if (emergency.ours) {
     const sure = clearing === emergency.id;
     return { action: sure ? words.emergency.clearSure : words.emergency.clear, run: () => clear(emergency, sure) };
   }
@@ -165,7 +134,9 @@ function look() {
 }
 
 function drawClock() {
-  if (document.visibilityState === 'visible') view.drawClock(look());
+  if (document.visibilityState !== 'visible') return;
+  view.drawClock(look());
+  if (replay.talk) view.drawLevel(Math.min(1, replay.at / replay.talk.lasted));
 }
 
 // The files of this page belong to the program that served them; a newer box may say what they do not know.
@@ -189,7 +160,7 @@ function draw() {
   else if (sounds) sound.measure(sound.stream(page.selected), view.drawLevel);
   else sound.rest();
   // The clock runs only while there is a time to show.
-  const runs = onAir || sounds || channel?.silencedFor(now) > 0 || emergencies.list.length > 0;
+  const runs = onAir || sounds || replay.talk || channel?.silencedFor(now) > 0 || emergencies.list.length > 0;
   if (runs && !ticking) ticking = setInterval(tick, 250);
   if (!runs && ticking) {
     clearInterval(ticking);
@@ -209,7 +180,7 @@ function tick() {
 }
 
 function replayChanged() {
-  if (replay.talk && replay.at) view.drawLevel(Math.min(1, replay.at / replay.talk.lasted));
+  view.drawLevel(0);
   draw();
 }
 
@@ -224,7 +195,7 @@ function say(sentence, kind = 'good', action = null, run = null) {
   draw();
 }
 
-// The box ---------------------------------------------------------------------------------------------------------
+// The box
 
 function connect() {
   view.showView('talk');
@@ -278,7 +249,7 @@ function happened(channel, what, message) {
     case 'over':
       return isSelected(channel) && announce(words.announce.over);
     case 'call':
-      return callChanged(channel);
+      return calls.changed(channel);
     case 'silenced': {
       const left = channel.silencedFor(performance.now());
       return left ? say(words.silenced.begun(message.by, Math.ceil(left / 60000)), 'bad') : say(words.silenced.over);
@@ -304,32 +275,6 @@ function talkBegan(channel) {
   } else if (isSelected(channel)) {
     announce(words.announce.talks(talker.name, channel.name));
   }
-}
-
-function callChanged(channel) {
-  if (channel.call.state !== 'closed') return say(...callWords(channel));
-  channel.call = null;
-  say(cancelled === channel.id ? words.call.cancelled : words.call.closed);
-  cancelled = null;
-}
-
-/** What there is to say and to do about a call of ours. */
-function callWords(channel) {
-  const { callId, state, by } = channel.call;
-  const cancel = () => {
-    cancelled = channel.id;
-    link.signaling.send({ type: 'CANCEL_CALL', callId });
-  };
-  const sentence = state === 'taken' ? words.call.hasIt(by) : words.call.waits;
-  return [sentence, state === 'taken' ? 'good' : 'wait', words.call.cancel, cancel];
-}
-
-function callMe() {
-  const channel = selected();
-  if (!channel) return;
-  if (channel.call) return say(...callWords(channel));
-  if (link.signaling.send({ type: 'CALL_ME', channelId: channel.id }) === null) say(words.call.offline, 'bad');
-  else say(words.call.asking, 'wait');
 }
 
 /** One channel is heard and talked on: the one of before, or the first one to talk on. */
@@ -362,7 +307,7 @@ function tellPresence(anew = false) {
   if (link.signaling.send({ type: 'PRESENCE', state }) !== null) toldPresence = state;
 }
 
-// The device ------------------------------------------------------------------------------------------------------
+// The device
 
 function microphoneChanged(state, before) {
   if (state === 'ready' && before === 'lost') say(words.microphone.back);
@@ -416,7 +361,7 @@ onTap(byId('notice-action'), () => {
   draw();
 });
 onTap(byId('alarm-action'), () => alarm()?.run?.());
-onTap(byId('call'), callMe);
+onTap(byId('call'), () => selected() && calls.ask(selected()));
 onTap(byId('rec'), () => say(words.rec.about));
 onTap(byId('recent'), (event) => {
   const id = Number(event.target.closest('[data-talk]')?.dataset.talk);
@@ -462,7 +407,7 @@ watchAttention({
 });
 addEventListener('offline', () => link.signaling.hurry());
 
-// Signing in ------------------------------------------------------------------------------------------------------
+// Signing in
 
 function keep(credential, mark) {
   if (!keepDevice(credential, mark)) say(words.signIn.storage, 'bad');
@@ -536,7 +481,7 @@ byId('about').addEventListener('close', () => {
   signOut.textContent = words.about.signOut;
 });
 
-// From outside ----------------------------------------------------------------------------------------------------
+// From outside
 
 Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
   connected: link.connected,
@@ -548,6 +493,7 @@ Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
   microphone: microphone.state,
   soundBlocked: sound.blocked,
   press: press.active,
+  replay: replay.talk && { transmissionId: replay.talk.transmissionId, at: replay.at },
   channels: Object.fromEntries([...session.channels.values()].map((channel) => [channel.id, view.outline(channel, look())])),
 }) });
 

@@ -2,23 +2,22 @@
 
 import { words } from './words.js';
 
-const MEANS = { 401: 'gone', 403: 'gone', 404: 'gone' };
+const GONE = [401, 403, 404];
 
 export class Replay {
-  /** The talk being fetched or played: what `play` was given, and how far it is, in milliseconds; null: none. */
+  /** The talk being fetched or played, as `play` was given it; null: none. */
   talk = null;
-  at = 0;
-  #element = new Audio();
   #asked = null;
+  #player = null;
 
-  /** `device()`: this device's credential; `changed()` as it goes on; `failed(sentence)`. */
-  constructor({ device, changed, failed }) {
-    Object.assign(this, { device, changed, failed });
-    this.#element.addEventListener('timeupdate', () => {
-      this.at = this.#element.currentTime * 1000;
-      this.changed();
-    });
-    this.#element.addEventListener('ended', () => this.stop());
+  /** `device()`: this device's credential; `changed()` when one begins and ends; `failed(sentence)`. */
+  constructor({ sound, device, changed, failed }) {
+    Object.assign(this, { sound, device, changed, failed });
+  }
+
+  /** How far it is, in milliseconds. */
+  get at() {
+    return this.#player?.at() ?? 0;
   }
 
   /** `talk.transmissionId` names the recording. It is heard to its end, or until `stop`. */
@@ -31,13 +30,11 @@ export class Replay {
     try {
       const headers = { Authorization: `Bearer ${this.device()}` };
       const answer = await fetch(`/api/v1/recordings/${talk.transmissionId}/audio`, { headers, cache: 'no-store', signal });
-      if (!answer.ok) return this.#fail(words.replay[MEANS[answer.status]] ?? words.replay.failed);
-      const sound = URL.createObjectURL(await answer.blob());
-      if (signal.aborted) return URL.revokeObjectURL(sound);
-      this.#element.src = sound;
-      await this.#element.play();
+      if (!answer.ok) return this.#fail(GONE.includes(answer.status) ? words.replay.gone : words.replay.failed);
+      const recording = await this.sound.decode(await answer.arrayBuffer());
+      if (!signal.aborted) this.#player = this.sound.start(recording, () => this.stop());
     } catch (error) {
-      if (!signal.aborted) this.#fail(error.name === 'NotSupportedError' ? words.replay.unplayable : words.replay.failed);
+      if (!signal.aborted) this.#fail(error.name === 'EncodingError' ? words.replay.unplayable : words.replay.failed);
     }
   }
 
@@ -45,11 +42,9 @@ export class Replay {
   stop() {
     if (!this.talk) return false;
     this.talk = null;
-    this.at = 0;
     this.#asked.abort();
-    this.#element.pause();
-    if (this.#element.src) URL.revokeObjectURL(this.#element.src);
-    this.#element.removeAttribute('src');
+    this.#player?.stop();
+    this.#player = null;
     this.changed();
     return true;
   }

@@ -200,7 +200,10 @@ export class Session {
     this.#others = { allowed: false, timer: 0 };
     this.#offers.clear();
     for (const id of [...this.transports.keys()]) this.#close(id);
-    for (const channel of this.channels.values()) channel.leave();
+    for (const channel of this.channels.values()) {
+      channel.leave();
+      channel.call = null;
+    }
   }
 
   #close(id) {

@@ -111,7 +111,7 @@ export function remember(key, value) {
   }
 }
 
-function erase(key) {
+export function erase(key) {
   try {
     localStorage.removeItem(key);
   } catch {

@@ -106,6 +106,26 @@ export class Sound {
     if (this.#context?.state === 'running') playTone(this.#context, name);
   }
 
+  /** A recording's bytes as something to `start`. */
+  decode(bytes) {
+    return this.#context.decodeAudioData(bytes);
+  }
+
+  /** Plays a recording to its end, which `over()` is told, or until `stop()`; `at()` is how far it is, in milliseconds. */
+  start(recording, over) {
+    const context = this.#context;
+    const source = new AudioBufferSourceNode(context, { buffer: recording });
+    source.connect(context.destination);
+    source.onended = over;
+    source.start();
+    const began = context.currentTime;
+    const stop = () => {
+      source.onended = null;
+      source.stop();
+    };
+    return { stop, at: () => (context.currentTime - began) * 1000 };
+  }
+
   /** Draws the level of a channel's sound, or of a track of our own, until `rest`; a page at rest asks for no frames. */
   measure(source, draw) {
     if (this.#meter?.source === source) return;

@@ -34,6 +34,22 @@ export class Emergencies {
     return emergency.raiser.userId === this.session.me?.userId;
   }
 
+  /**
+   * The one to show first, with how many `more` there are: ours, then what nobody has seen. Whoever talks as in an
+   * emergency on another channel than the selected one counts, raised or not.
+   */
+  shown(selected) {
+    const { channels } = this.session;
+    const talks = [...channels.values()]
+      .filter((each) => each.talk?.level === 'emergency' && each.id !== selected && !this.on(each.id))
+      .map(({ id, talk }) => ({ id: null, channelId: id, raiser: talk.talker, since: talk.since, acknowledgedBy: null }));
+    const all = [...this.list, ...talks];
+    const ours = this.list.find((each) => this.isOurs(each));
+    const first = ours ?? all.find((each) => !each.acknowledgedBy?.length) ?? all[0];
+    if (!first) return null;
+    return { ...first, ours: first === ours, more: all.length - 1, channel: channels.get(first.channelId)?.name ?? '' };
+  }
+
   /** False where the box cannot be told now: it is told as soon as it is there. */
   raise(channelId) {
     if (this.own(channelId)) return true;

@@ -184,7 +184,8 @@ function drawTalker(channel, page, now) {
   const name = own ? words.you : talk ? talk.talker.name : echo ? words.echo.playing : replay ? replay.name ?? words.you : nobody;
   text(at('talker-name'), name);
   const about = talk ? [words.level[talk.level], words.role[(own ? page.session.me : talk.talker).role]] : [];
-  text(at('talker-role'), replay ? `${words.replay.on} · ${timeOfDay(replay.at)}` : about.filter((word, i) => word && about.indexOf(word) === i).join(' · '));
+  const played = echo ? words.echo.playingHint : replay && words.replay.on;
+  text(at('talker-role'), played || about.filter((word, i) => word && about.indexOf(word) === i).join(' · '));
   text(at('talker-time'), talk ? clock(now - talk.since) : replay ? `${clock(page.replay.at)} / ${clock(replay.lasted)}` : '');
   at('rec').hidden = !channel?.recorded;
 }

@@ -204,7 +204,7 @@ export const words = {
   call: {
     idle: 'Call me',
     waiting: () => 'Called',
-    taken: (by) => `${by} has it`,
+    taken: (by) => by,
     label: 'asks the dispatchers to call you',
     asking: 'Asking the dispatchers …',
     waits: 'The dispatchers see your call.',
@@ -221,8 +221,8 @@ export const words = {
     holding: 'Keep holding',
     of: (name) => `Emergency: ${name}`,
     yours: 'Your emergency',
-    more: (n) => (n ? ` and ${n} more` : ''),
-    seenBy: (names) => (names.length ? `seen by ${names.join(', ')}` : 'nobody has answered yet'),
+    more: (n) => (n ? ` +${n}` : ''),
+    seenBy: (names) => (names.length ? `seen by ${names.join(', ')}` : 'no answer yet'),
     raised: 'Your emergency is raised. Everyone on this channel and the dispatchers see it.',
     owed: 'The box is not reached. Your emergency goes out as soon as it is.',
     go: 'Listen',
@@ -232,7 +232,8 @@ export const words = {
   },
 
   echo: {
-    playing: 'You hear yourself now',
+    playing: 'You hear yourself',
+    playingHint: 'Now, as others hear you',
     good: () => 'Good: that is how others hear you.',
     too_quiet: (db) => `${Math.abs(db)} dB too quiet: come closer to the microphone, or raise its level.`,
     too_loud: (db) => `${Math.abs(db)} dB too loud: step back from the microphone, or lower its level.`,

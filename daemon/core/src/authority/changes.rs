@@ -253,7 +253,7 @@ mod tests {
         for channel in ["ops", "stage"] {
             roster
                 .add_channel(Some(channel.into()), ChannelChange::default())
-                .unwrap();
+                .expect("a good change");
         }
         for (user, role) in [("anna", Role::Admin), ("ben", Role::User)] {
             let change = UserChange {
@@ -261,7 +261,9 @@ mod tests {
                 channels: Some(BTreeMap::from([("ops".into(), Membership::Talk)])),
                 ..UserChange::default()
             };
-            roster.add_user(Some(user.into()), change).unwrap();
+            roster
+                .add_user(Some(user.into()), change)
+                .expect("a good change");
         }
         roster
     }
@@ -280,17 +282,21 @@ mod tests {
         let last = Err(ChangeError::LastAdmin(anna.clone()));
         assert_eq!(roster.set_user(&anna, with_role(Role::Dispatch)), last);
         assert_eq!(roster.remove_user(&anna).map(drop), last);
-        roster.set_user(&anna, with_role(Role::Admin)).unwrap();
-        roster.set_user(&ben, with_role(Role::Admin)).unwrap();
-        roster.remove_user(&anna).unwrap();
+        roster
+            .set_user(&anna, with_role(Role::Admin))
+            .expect("a good change");
+        roster
+            .set_user(&ben, with_role(Role::Admin))
+            .expect("a good change");
+        roster.remove_user(&anna).expect("a good change");
         assert_eq!(roster.admins().collect::<Vec<_>>(), [&ben]);
     }
 
     #[test]
     fn a_channel_goes_with_its_memberships() {
         let mut roster = roster();
-        roster.remove_channel(&"ops".into()).unwrap();
-        roster.check().unwrap();
+        roster.remove_channel(&"ops".into()).expect("a good change");
+        roster.check().expect("a good change");
         assert!(roster.users.values().all(|user| user.channels.is_empty()));
         let gone = roster.remove_channel(&"ops".into()).map(drop);
         assert_eq!(gone, Err(ChangeError::NoSuchChannel("ops".into())));
@@ -309,20 +315,22 @@ mod tests {
                 name: Some(name.into()),
                 ..UserChange::default()
             };
-            let added = roster.add_user(None, change).unwrap();
+            let added = roster.add_user(None, change).expect("a good change");
             assert_eq!(added.as_str(), id);
             assert_eq!(roster.users[&added].name, name.trim());
         }
-        roster.check().unwrap();
+        roster.check().expect("a good change");
     }
 
     #[test]
     fn memberships_name_people_and_channels_that_are_there() {
         let mut roster = roster();
         let (ben, stage) = (UserId::from("ben"), ChannelId::from("stage"));
-        roster.set_member(&stage, &ben, Membership::Listen).unwrap();
+        roster
+            .set_member(&stage, &ben, Membership::Listen)
+            .expect("a good change");
         assert_eq!(roster.users[&ben].channels[&stage], Membership::Listen);
-        roster.remove_member(&stage, &ben).unwrap();
+        roster.remove_member(&stage, &ben).expect("a good change");
         assert!(matches!(
             roster.remove_member(&stage, &ben),
             Err(ChangeError::NotAMember { .. })
@@ -338,7 +346,7 @@ mod tests {
                 .is_err()
         );
         let bulk = BTreeMap::from([(ben.clone(), BTreeMap::from([(stage, Membership::Talk)]))]);
-        roster.set_memberships(bulk).unwrap();
+        roster.set_memberships(bulk).expect("a good change");
         assert_eq!(roster.users[&ben].channels.len(), 1);
     }
 
@@ -349,7 +357,7 @@ mod tests {
             ends: Some(Some(100)),
             ..UserChange::default()
         };
-        roster.set_user(&"ben".into(), ends).unwrap();
+        roster.set_user(&"ben".into(), ends).expect("a good change");
         assert_eq!(roster.next_end(), Some(100));
         assert!(roster.remove_ended(99).is_empty());
         assert!(roster.has_now(&"ben".into(), 99) && !roster.has_now(&"ben".into(), 100));

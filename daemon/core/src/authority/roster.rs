@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn how_long_a_channel_is_kept_is_read_as_it_is_written() {
         for text in ["off", "1m", "30m", "1440m", "1d", "365d"] {
-            assert_eq!(text.parse::<Record>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Record>().expect(text).to_string(), text);
         }
         for bad in [
             "", "0m", "1441m", "0d", "366d", "30", "30 m", "+3m", "1h", "m",
@@ -452,7 +452,7 @@ mod tests {
         }
         let mut smaller = large.clone();
         smaller.channels.remove(&ChannelId::from("c"));
-        smaller.check_limits(&large, &limits).unwrap();
+        assert_eq!(smaller.check_limits(&large, &limits), Ok(()));
         let grown = large.check_limits(&smaller, &limits);
         assert!(matches!(grown, Err(RosterError::TooManyChannels { .. })));
     }

@@ -94,12 +94,7 @@ impl Edge {
         self.answering = None;
     }
 
-    fn too_many_sessions(
-        &mut self,
-        connection: ConnectionId,
-        id: Option<RequestId>,
-        count: usize,
-    ) {
+    fn too_many_sessions(&mut self, connection: ConnectionId, id: Option<RequestId>, count: usize) {
         let message = ServerMessage::Error {
             code: ErrorCode::TooMany,
             message: format!(

@@ -10,8 +10,15 @@ use crate::ids::TransmissionId;
 use crate::media::{Certificate, CloseReason, Offer};
 use crate::wire::signal::{ClientMessage, DenyReason, ErrorCode, Level};
 
+mod calls;
+mod emergencies;
+mod positions;
 mod property;
+mod silences;
 mod talks;
+
+/// When the box was started.
+const UTC: u64 = 1_800_000_000_000;
 
 const OPS: &str = "ops";
 const STAGE: &str = "stage";
@@ -40,6 +47,7 @@ fn roster() -> Roster {
             ("anna".into(), user("Anna", Role::Dispatch, true, &both)),
             ("ben".into(), user("Ben", Role::User, false, &ops)),
             ("carla".into(), user("Carla", Role::User, false, &hears)),
+            ("dora".into(), user("Dora", Role::Dispatch, false, &hears)),
         ]),
     }
 }
@@ -69,6 +77,14 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
+        Rig::with_board(Board::default())
+    }
+
+    fn with_board(board: Board) -> Rig {
+        Rig::with_board_at(board, UTC)
+    }
+
+    fn with_board_at(board: Board, utc_ms: u64) -> Rig {
         #[allow(
             clippy::disallowed_methods,
             reason = "a test's arbitrary origin of time"
@@ -95,9 +111,9 @@ impl Rig {
                 Arc::new(roster()),
                 Start {
                     now,
-                    utc_ms: 1_800_000_000_000,
+                    utc_ms,
                     transmission: TransmissionId(1),
-                    board: Board::default(),
+                    board,
                 },
             ),
             now,
