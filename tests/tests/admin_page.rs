@@ -5,6 +5,7 @@ use fantoccini::Locator;
 use pttd_tests::browser::{Browser, Turn, turn};
 use pttd_tests::microphone::{ANNA, BEN, CARLA};
 use pttd_tests::site::{Site, site};
+use url::Url;
 
 /// A browser in which the first admin has set the box up, on the admin page.
 async fn first_admin(turn: &Turn, site: &Site) -> Result<Browser> {
@@ -21,6 +22,8 @@ async fn first_admin(turn: &Turn, site: &Site) -> Result<Browser> {
         .await?;
     types(&ada, "#code", &code.trim_matches('"').replace('-', "")).await?;
     click(&ada, "#set-up-go").await?;
+    let admin = Url::parse(&site.url("/admin"))?;
+    ada.page.wait().for_url(&admin).await?;
     shows(&ada, "people").await?;
     Ok(ada)
 }
@@ -30,20 +33,25 @@ async fn click(browser: &Browser, element: &str) -> Result<()> {
     element.await?.click().await.context("clicking")
 }
 
-/// In place of what stands in the field.
+/// In place of what stands in the field, marked as a person would: cleared, it would be left and asked for.
 async fn types(browser: &Browser, field: &str, text: &str) -> Result<()> {
     let field = browser.page.wait().for_element(Locator::Css(field)).await?;
-    field.clear().await?;
-    field.send_keys(text).await.context("typing")
+    let text = format!("{CONTROL}a{RELEASED}{text}");
+    field.send_keys(&text).await.context("typing")
 }
 
+/// WebDriver's names for keys.
+const CONTROL: char = '\u{e009}';
+const RELEASED: char = '\u{e000}';
+
+/// By script: a right's select lies unseen over its sign, and WebDriver presses nothing unseen.
 async fn chooses(browser: &Browser, select: &str, value: &str) -> Result<()> {
-    let select = browser
-        .page
-        .wait()
-        .for_element(Locator::Css(select))
-        .await?;
-    select.select_by_value(value).await.context("choosing")
+    let select = format!("document.querySelector({select:?})");
+    browser.until(&select).await?;
+    let script = format!(
+        "{select}.value = {value:?}; {select}.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+    );
+    browser.js(&script).await.map(drop)
 }
 
 /// Opens a section and waits for what the box says of it.

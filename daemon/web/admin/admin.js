@@ -101,7 +101,7 @@ const desk = {
   },
 };
 
-// Sections --------------------------------------------------------------------------------------------------------
+// Sections
 
 function section(name) {
   if (!sections.has(name)) sections.set(name, MAKE[name](desk));
@@ -180,7 +180,7 @@ document.addEventListener('visibilitychange', () => {
   else clearTimeout(polling);
 });
 
-// Getting in ------------------------------------------------------------------------------------------------------
+// Getting in
 
 function gate(state, sentence, links = []) {
   page.state = state;
