@@ -171,6 +171,10 @@ async fn a_device_that_is_locked_out_is_out_and_its_owner_stays() -> Result<()> 
     shows(&ada, "devices").await?;
     let device = row_with(&ada, "devices", "Ben").await?;
     takes_away(&ada, &device, "lock-out", "Ben").await?;
+    ben.until("['kicked', 'signed-out'].includes(pttd.link)")
+        .await?;
+    // Nor does it come back.
+    ben.page.refresh().await?;
     is_turned_out(&ben).await?;
     shows(&ada, "people").await?;
     row_with(&ada, "people", "Ben").await?;

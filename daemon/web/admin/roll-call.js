@@ -56,7 +56,7 @@ export function rollCall(desk) {
     element: h('div', { class: 'section' }, bar, summary, table.element),
     live: true,
     async load() {
-      everyone = (await get('/roll-call')).people;
+      everyone = (await get('/roll-call')).people.sort((a, b) => a.name.localeCompare(b.name));
       draw();
     },
   };
