@@ -17,7 +17,8 @@ async fn first_admin(turn: &Turn, site: &Site) -> Result<Browser> {
     types(&ada, "#code", "WRONG-WRONG").await?;
     types(&ada, "#name", "Ada").await?;
     click(&ada, "#set-up-go").await?;
-    ada.until("pttd.state === 'asked' && pttd.lastError").await?;
+    ada.until("pttd.state === 'asked' && pttd.lastError")
+        .await?;
     types(&ada, "#code", &code.trim_matches('"').replace('-', "")).await?;
     click(&ada, "#set-up-go").await?;
     shows(&ada, "people").await?;
@@ -122,9 +123,19 @@ async fn an_admin_adds_a_person_who_is_in_at_once_and_out_at_once() -> Result<()
     );
 
     // A right that is changed on the page is changed on Noor's.
-    chooses(&ada, &format!("{row} [data-field='right:security']"), "talk").await?;
+    chooses(
+        &ada,
+        &format!("{row} [data-field='right:security']"),
+        "talk",
+    )
+    .await?;
     noor.until("pttd.channels.security").await?;
-    chooses(&ada, &format!("{row} [data-field='right:security']"), "none").await?;
+    chooses(
+        &ada,
+        &format!("{row} [data-field='right:security']"),
+        "none",
+    )
+    .await?;
     noor.until("!pttd.channels.security").await?;
 
     takes_away(&ada, &row, "remove", "Noor").await?;

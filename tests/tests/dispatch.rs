@@ -395,6 +395,7 @@ async fn what_the_dispatchers_keep_outlives_the_box() -> Result<()> {
         (emergency_id, "Ben")
     );
     let mut ben = site.readmit("ben", &ben, Encoding::Json, None).await?;
+    joins(&mut ben, "ops").await?;
     emergencies(&mut ben, |all| all.len() == 1).await?;
     // The raiser, though it is another session now.
     ben.ask(ClientMessage::ClearEmergency { emergency_id })

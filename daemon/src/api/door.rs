@@ -354,7 +354,7 @@ fn words(why: &JoinError) -> Problem {
     match why {
         JoinError::UnknownPoster => forbidden(
             "unknown_poster",
-            "This box does not know the poster. Scan its code again.",
+            "This box does not know the poster. Scan its code again, or type it.",
         ),
         JoinError::TakenDown => forbidden(
             "taken_down",

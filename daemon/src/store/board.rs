@@ -96,6 +96,9 @@ pub async fn keep(
         let written = written.context("writing it panicked").flatten();
         if written.is_ok() {
             kept = board;
+            if boards.has_changed().is_ok_and(|newer| !newer) {
+                metrics::gauge!("pttd_board_unwritten").set(0);
+            }
         }
         health.tell("dispatch", written);
         stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;

@@ -54,6 +54,7 @@ fn site() -> Site {
         limits: settings.limits,
         setup: None,
         running: None,
+        recordings: settings.recorder().folder,
     }));
     let web = Web {
         box_name: settings.box_name(),

@@ -145,7 +145,7 @@ export class Tiles {
       lamp: make('div', { className: 'lamp' }, picture('idle'), make('span', { className: 'who' }), make('span', { className: 'time' })),
       level: make('i', { className: 'level' }),
       last: make('span', { className: 'last' }),
-      missed: button('missed'),
+      missed: button('missed', picture('play'), make('span')),
       talk: button('talk', picture('microphone'), make('span', { textContent: words.tile.talk })),
       listen: button('listen', picture('hearing')),
       volume: make('input', { type: 'range', className: 'volume', min: 0, max: 1, step: 0.05 }),
@@ -238,7 +238,7 @@ export class Tiles {
     const last = view.last(id);
     text(tile.last, last ? words.tile.last(last.own ? words.tile.you : last.name, last.began + last.lasted) : words.tile.none);
     attribute(tile.missed, 'data-none', missed ? null : 'true');
-    text(tile.missed, missed ? words.tile.missed(missed) : '');
+    text(tile.missed.lastChild, String(missed));
     attribute(tile.missed, 'aria-label', missed ? words.tile.replayMissed(missed, name) : null);
     tile.missed.disabled = !missed;
     this.#drawLamp(tile, channel, view);
