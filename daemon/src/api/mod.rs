@@ -94,6 +94,7 @@ impl Api {
             limits: settings.limits,
             setup: None,
             running: None,
+            recordings: settings.recorder().folder,
         })
     }
 
