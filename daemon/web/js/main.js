@@ -285,11 +285,11 @@ function talkBegan(channel) {
   }
 }
 
-/** One channel is heard and talked on: the one of before, or the first one to talk on. */
+/** One channel is heard and talked on: the one of before, or the first one to talk on where others hear it. */
 function chooseOne() {
   if (selected()) return;
   const channels = [...session.channels.values()];
-  const first = channels.find((each) => each.rights.talk) ?? channels[0];
+  const first = channels.find((each) => each.rights.talk && !each.echo) ?? channels[0];
   page.selected = (session.channels.get(recall(SELECTED)) ?? first)?.id ?? null;
   selected()?.seen();
 }
