@@ -94,7 +94,6 @@ impl Api {
             limits: settings.limits,
             setup: None,
             running: None,
-            recordings: settings.recorder().folder,
         })
     }
 
