@@ -41,7 +41,7 @@ async fn only_admins_may_ask_and_each_refusal_says_why() -> Result<()> {
     assert_eq!(ben.get("/me").await?["role"], "dispatch");
     let refused = ben.refused("GET", "/users", Value::Null).await?;
     assert_eq!(refused, (403, "forbidden".into()));
-    logged(&site, "Ben was refused GET /api/v1/users").await?;
+    logged(&site, "Ben was refused GET /users").await?;
     let stranger = site.api_of("nobody");
     let refused = stranger.refused("GET", "/users", Value::Null).await?;
     assert_eq!(refused, (401, "unauthorized".into()));
