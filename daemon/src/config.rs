@@ -27,6 +27,7 @@ pub struct Settings {
     pub web: Web,
     pub media: Media,
     pub state: State,
+    pub recorder: Recorder,
     pub tokens: Tokens,
     pub limits: Limits,
     pub log: Log,
@@ -78,6 +79,21 @@ pub struct State {
     /// The folder of the box's memory: identity, keys, roster, devices. Danger: with a copy of it one can
     /// pass for the box; without it every phone has to sign in and trust the box anew.
     pub dir: PathBuf,
+}
+
+/// What is said on recorded channels, kept as files. Which channels, and how long, stands in the roster.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recorder {
+    /// The folder of the recordings. Empty: `recordings` in the folder of the state. Danger: whoever reads it
+    /// hears what was said.
+    pub folder: PathBuf,
+    /// What all recordings together may take, 16MiB to 16TiB; beyond it the oldest go.
+    #[serde(deserialize_with = "size::<{ 16 << 20 }, _>")]
+    pub max: Size,
+    /// What stays free on their disk, 64MiB to 16TiB; below it the oldest go, and then nothing is recorded.
+    #[serde(deserialize_with = "size::<{ 64 << 20 }, _>")]
+    pub keep_free: Size,
 }
 
 /// Tokens (JWT) from elsewhere that open the door. Without keys no token does.
@@ -217,6 +233,16 @@ impl Default for State {
     }
 }
 
+impl Default for Recorder {
+    fn default() -> Self {
+        Recorder {
+            folder: PathBuf::new(),
+            max: Size(2 << 30),
+            keep_free: Size(500 << 20),
+        }
+    }
+}
+
 impl Default for Tokens {
     fn default() -> Self {
         Tokens {
@@ -225,6 +251,45 @@ impl Default for Tokens {
             leeway: Duration::from_secs(60),
             key: Vec::new(),
         }
+    }
+}
+
+/// Bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+const LARGEST_SIZE: u64 = 16 << 40;
+
+impl FromStr for Size {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor: u64 = match unit {
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            _ => return Err(()),
+        };
+        let number: u64 = number.parse().map_err(|_unlike| ())?;
+        number.checked_mul(factor).map(Size).ok_or(())
+    }
+}
+
+fn size<'de, const LEAST: u64, D: serde::Deserializer<'de>>(d: D) -> Result<Size, D::Error> {
+    use serde::de::{Error, Unexpected};
+    let text = String::deserialize(d)?;
+    match text.parse() {
+        Ok(size @ Size(bytes)) if (LEAST..=LARGEST_SIZE).contains(&bytes) => Ok(size),
+        Ok(_) | Err(()) => Err(D::Error::invalid_value(
+            Unexpected::Str(&text),
+            &format!(
+                "a size in quotes, with its unit (MiB, GiB or TiB), from \"{}MiB\" to \"16TiB\"",
+                LEAST >> 20
+            )
+            .as_str(),
+        )),
     }
 }
 
@@ -345,6 +410,14 @@ impl Settings {
         self.name.clone().unwrap_or_else(host_name)
     }
 
+    pub fn recorder(&self) -> Recorder {
+        let mut recorder = self.recorder.clone();
+        if recorder.folder.as_os_str().is_empty() {
+            recorder.folder = self.state.dir.join("recordings");
+        }
+        recorder
+    }
+
     /// What one setting alone cannot tell.
     fn check(&self, file: &TomlFile) -> Result<(), Mistake> {
         use Step::{Index, Key};
@@ -400,7 +473,8 @@ impl Settings {
         let paths = [&mut self.web.certificate, &mut self.web.key];
         let paths = paths.into_iter().flatten();
         let keys = self.tokens.key.iter_mut().map(|key| &mut key.file);
-        for path in paths.chain(keys).chain([&mut self.state.dir]) {
+        let own = Some(&mut self.recorder.folder).filter(|path| !path.as_os_str().is_empty());
+        for path in paths.chain(keys).chain([&mut self.state.dir]).chain(own) {
             *path = folder.join(&path);
         }
     }

@@ -14,6 +14,8 @@ pub fn describe() {
         "pttd_board_unwritten",
         "1 while the dispatchers' calls, emergencies, positions or silences are newer than what is on disk"
     );
+    describe_gauge!("pttd_recordings", "recordings kept");
+    describe_gauge!("pttd_recordings_bytes", "what they take");
     describe_gauge!("pttd_media_transports", "WebRTC connections of a shard");
     for (name, meaning) in [
         (
@@ -74,6 +76,27 @@ pub fn describe() {
         (
             "pttd_media_fan_out_dropped_total",
             "packets dropped between shards: the other was too slow",
+        ),
+        (
+            "pttd_media_taps_dropped_total",
+            "packets dropped on their way to the recorder: it was too slow",
+        ),
+        (
+            "pttd_recorder_packets_total",
+            "packets of recorded channels that reached the recorder",
+        ),
+        (
+            "pttd_recorder_packets_unwanted_total",
+            "packets of no recording: the disk is full, or it could not be written",
+        ),
+        ("pttd_recordings_made_total", "recordings finished"),
+        (
+            "pttd_recordings_lost_total",
+            "recordings that could not be written",
+        ),
+        (
+            "pttd_recordings_removed_total",
+            "recordings removed because their time or the room was over",
         ),
         (
             "pttd_media_panics_total",

@@ -11,10 +11,13 @@ mod invite;
 mod journal;
 mod listen;
 mod media;
+mod operator;
 mod origins;
 mod pki;
 mod poster;
 mod reactor;
+mod recorder;
+mod recordings;
 mod roster_file;
 mod run;
 mod setup;
@@ -43,6 +46,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 use crate::invite::{Guest, Inviter, Refused, Who};
+use crate::operator::Operator;
+use crate::recordings::Recordings;
 use crate::store::{AsOwner, By};
 use crate::toml_file::Mistake;
 use crate::withdraw::{What, Withdrawn};
@@ -125,6 +130,21 @@ take them off the issuer's list as well.")]
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
     RollCall(commands::RollCall),
+    /// List or take away what was said on recorded channels.
+    #[command(after_help = "\
+Examples:
+  What was said on ops since the morning:
+    pttd recordings list --channel ops --after 2026-05-01T06:00:00Z
+  Everything of a day, to keep:
+    pttd recordings export --to /media/usb/friday --after 2026-05-01 --before 2026-05-02
+
+It works while pttd runs, and while it does not.")]
+    Recordings {
+        #[command(flatten)]
+        files: Files,
+        #[command(subcommand)]
+        what: Recordings,
+    },
 }
 
 /// Where settings, state and the first roster are.
@@ -228,6 +248,7 @@ fn main() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
+        Command::Recordings { files, what } => self::recordings(&files, what),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -270,12 +291,13 @@ fn check(files: &Files) -> Result<()> {
     }
     show::say(&format!(
         "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
-         state   {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
         settings.box_name(),
         settings.web.https,
         settings.web.plain,
         settings.media.port,
         settings.state.dir.display(),
+        settings.recorder().folder.display(),
         settings.tokens.key.len(),
         roster.channels.len(),
         roster.users.len()
@@ -375,6 +397,14 @@ fn withdraw(withdraw: Withdraw) -> Result<()> {
         "{}: {} invitation(s) withdrawn, {} device(s) locked out",
         withdrawn.user, withdrawn.invitations, withdrawn.devices
     ))
+}
+
+fn recordings(files: &Files, what: Recordings) -> Result<()> {
+    let settings = files.settings()?;
+    runtime()?.block_on(async {
+        let operator = Operator::open(&settings, files.roster().as_deref()).await?;
+        recordings::carry_out(what, &operator).await
+    })
 }
 
 impl Files {

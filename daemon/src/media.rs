@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::config;
 use crate::origins::interfaces;
+use crate::recorder::Tapped;
 
 mod socket;
 mod thread;
@@ -68,6 +69,7 @@ struct Figures {
     sent: AtomicU64,
     not_sent: AtomicU64,
     fan_out_dropped: AtomicU64,
+    taps_dropped: AtomicU64,
 }
 
 pub struct Media {
@@ -77,7 +79,11 @@ pub struct Media {
 }
 
 impl Media {
-    pub fn start(settings: &config::Media, events: &mpsc::Sender<Event>) -> Result<Media> {
+    pub fn start(
+        settings: &config::Media,
+        events: &mpsc::Sender<Event>,
+        taps: &SyncSender<Tapped>,
+    ) -> Result<Media> {
         let count = match settings.shards {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
             count => count,
@@ -103,11 +109,13 @@ impl Media {
             let mut others = inboxes.clone();
             let inbox = others.remove(n);
             let queues = Queues { orders, fan_out };
-            let (wake, events) = (inbox.wake.clone(), events.clone());
+            let (wake, events, taps) = (inbox.wake.clone(), events.clone(), taps.clone());
             let told = figures.clone();
             std::thread::Builder::new()
                 .name(format!("media-{n}"))
-                .spawn(move || thread::Thread::new(queues, wake, others, events, told).run())
+                .spawn(move || {
+                    thread::Thread::new(queues, wake, others, events, taps, told).run();
+                })
                 .context("starting a media thread")?;
             shards.push(Shard {
                 inbox,
@@ -325,6 +333,7 @@ impl Figures {
         count("pttd_media_datagrams_sent_total", &self.sent);
         count("pttd_media_datagrams_not_sent_total", &self.not_sent);
         count("pttd_media_fan_out_dropped_total", &self.fan_out_dropped);
+        count("pttd_media_taps_dropped_total", &self.taps_dropped);
         metrics::gauge!("pttd_media_transports", "shard" => shard.clone()).set(transports as f64);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::media::Media;
+use crate::recorder::Tapped;
 
 /// Messages waiting to be decided. A client whose message finds no room waits, and with it its WebSocket.
 const INPUTS: usize = 1024;
@@ -134,6 +136,7 @@ impl Reactor {
     pub fn new(
         edge: Edge,
         media: &crate::config::Media,
+        taps: &SyncSender<Tapped>,
         certificate: Certificate,
         witnesses: Vec<Witness>,
         board: watch::Sender<Board>,
@@ -143,7 +146,7 @@ impl Reactor {
         let (events_in, events) = mpsc::channel(EVENTS);
         Ok(Reactor {
             edge,
-            media: Media::start(media, &events_in).context("starting media")?,
+            media: Media::start(media, &events_in, taps).context("starting media")?,
             certificate: Arc::new(certificate),
             clients: HashMap::new(),
             inputs,

@@ -33,6 +33,7 @@ use crate::journal::Journal;
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
 use crate::reactor::{self, Reactor};
+use crate::recorder;
 use crate::setup::{self, Code};
 use crate::sign_in::SignIn;
 use crate::signaling::{self, Signaling};
@@ -49,6 +50,8 @@ const LOOK_FOR_ENDED: Duration = Duration::from_secs(5);
 const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 /// For answers that are under way when the daemon is stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// For what is being written then.
+const LAST_RECORDINGS: Duration = Duration::from_secs(3);
 
 pub struct Options {
     pub settings: Settings,
@@ -118,17 +121,22 @@ pub async fn run(options: Options) -> Result<()> {
         tokio::task::spawn_blocking(code).await??
     };
     let setup_code = setup.as_ref().map(Code::shown);
+    let (recorder, recording) =
+        recorder::start(settings.recorder(), store.clone(), health.clone())?;
     let reactor = Reactor::new(
         edge,
         &settings.media,
+        &recorder.taps,
         Certificate {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
-        vec![journal.inbox().witness()],
+        vec![journal.inbox().witness(), recorder.witness()],
         board,
         health.clone(),
     )?;
+    // It ends when the reactor and the media threads do.
+    drop(recorder);
     let ports = reactor.media().ports();
     let inbox = reactor.inbox();
     let control = Arc::new(Control::new(inviter, Some(inbox.clone())));
@@ -144,6 +152,7 @@ pub async fn run(options: Options) -> Result<()> {
             refusals: Refusals::default(),
             since: Instant::now(),
         }),
+        recordings: settings.recorder().folder,
     }));
     let signaling = Arc::new(Signaling::new(inbox.clone(), sign_in.clone()));
     let web = Arc::new(Web {
@@ -234,6 +243,13 @@ pub async fn run(options: Options) -> Result<()> {
         ended?;
     }
     tokio::task::spawn_blocking(move || journal.finish()).await??;
+    let recorded = tokio::task::spawn_blocking(move || recording.join());
+    if tokio::time::timeout(LAST_RECORDINGS, recorded)
+        .await
+        .is_err()
+    {
+        tracing::warn!("the last recordings are not finished: they are mended at the next start");
+    }
     std::fs::remove_file(admin::socket(&state)).context("removing the control socket")?;
     ended
 }
@@ -286,10 +302,11 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
 /// Blocking: what was kept is read.
 fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
     let utc_ms = utc::now_ms();
+    let unused = store.last_recorded()?.map_or(0, |last| last.0 + 1);
     let start = Start {
         now: Instant::now(),
         utc_ms,
-        transmission: TransmissionId(utc_ms),
+        transmission: TransmissionId(utc_ms.max(unused)),
         board: store.board().context("reading the dispatchers' board")?,
     };
     Ok(Edge::new(edge_settings(settings), store.roster(), start))
@@ -515,6 +532,7 @@ mod tests {
         let reactor = Reactor::new(
             edge(&settings, &store).unwrap(),
             &settings.media,
+            &std::sync::mpsc::sync_channel(1).0,
             Certificate {
                 certificate: media.certificate,
                 private_key: media.private_key,

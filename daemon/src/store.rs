@@ -9,6 +9,7 @@ pub mod board;
 mod disk;
 mod journal;
 mod posters;
+mod recordings;
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -78,6 +79,7 @@ pub struct Store {
     roster: sled::Tree,
     invitations: sled::Tree,
     devices: sled::Tree,
+    recordings: sled::Tree,
     posters: sled::Tree,
     arrivals: sled::Tree,
     journal: sled::Tree,
@@ -155,6 +157,7 @@ impl Store {
             roster: tree("roster")?,
             invitations: tree("invitations")?,
             devices: tree("devices")?,
+            recordings: tree("recordings")?,
             posters: tree("posters")?,
             arrivals: tree("arrivals")?,
             journal: tree("journal")?,

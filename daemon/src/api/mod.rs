@@ -20,11 +20,13 @@ mod me;
 mod members;
 mod posters;
 mod problem;
+pub mod recordings;
 mod sessions;
 mod setup;
 mod sign_in;
 mod users;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,6 +61,8 @@ const MAX_STRANGERS_BODY: usize = 4 * 1024;
 pub struct Api {
     pub control: Arc<Control>,
     pub sign_in: Arc<SignIn>,
+    /// The folder of the recordings.
+    pub recordings: PathBuf,
     pub limits: Limits,
     /// What makes the first admin; `None` where the box had one when it started.
     pub setup: Option<Code>,
@@ -86,6 +90,7 @@ impl Api {
             limits: settings.limits,
             setup: None,
             running: None,
+            recordings: settings.recorder().folder,
         })
     }
 
@@ -132,6 +137,9 @@ pub fn router(api: Arc<Api>) -> Router {
     let routes = OpenApiRouter::new()
         .merge(strangers)
         .routes(routes!(me::me))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::one))
+        .routes(routes!(recordings::audio))
         .routes(routes!(channels::list, channels::add))
         .routes(routes!(channels::set, channels::remove))
         .routes(routes!(members::list))

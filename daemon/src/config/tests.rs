@@ -54,7 +54,7 @@ fn a_mistake_names_file_line_and_what_would_be_right() {
         ),
         (
             "name = \"a\"\n[medai]\nport = 1\n",
-            "pttd.toml, line 2: there is no setting [medai]: remove the line, or write one of `name`, `web`, `media`, `state`, `tokens`, `limits`, `log`",
+            "pttd.toml, line 2: there is no setting [medai]: remove the line, or write one of `name`, `web`, `media`, `state`, `recorder`, `tokens`, `limits`, `log`",
         ),
         (
             "[tokens]\nleeway = \"20\"\n",
@@ -71,6 +71,14 @@ fn a_mistake_names_file_line_and_what_would_be_right() {
         (
             "[media]\nshards = 1\naddresses = [\"192.168.1\"]\n",
             "pttd.toml, line 3: [media] addresses is the string \"192.168.1\", but must be an IP address, such as \"192.168.1.5\"",
+        ),
+        (
+            "[recorder]\nmax = \"5MiB\"\n",
+            "pttd.toml, line 2: [recorder] max is the string \"5MiB\", but must be a size in quotes, with its unit (MiB, GiB or TiB), from \"16MiB\" to \"16TiB\"",
+        ),
+        (
+            "[recorder]\nkeep_free = \"1GB\"\n",
+            "pttd.toml, line 2: [recorder] keep_free is the string \"1GB\", but must be a size in quotes, with its unit (MiB, GiB or TiB), from \"64MiB\" to \"16TiB\"",
         ),
         (
             "[log]\nformat = \"xml\"\n",

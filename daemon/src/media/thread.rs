@@ -1,21 +1,24 @@
 //! One media thread: waits for packets, orders or a deadline, feeds the shard, carries out what it says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::time::TimeSpec;
+use pttd_core::ids::TransmissionId;
 use pttd_core::media::{Event, Shard};
 use tokio::sync::mpsc;
 
 use super::socket::Socket;
 use super::{Figures, Inbox, Queues, ToShard};
+use crate::recorder::Tapped;
 
 /// Batches read from one socket before the others have their turn.
 const BATCHES: usize = 4;
@@ -35,6 +38,9 @@ pub(super) struct Thread {
     events: mpsc::Sender<Event>,
     /// Bounded by the transports: each has at most a handful of events at a time.
     untold: VecDeque<Event>,
+    taps: SyncSender<Tapped>,
+    /// Packets the recorder had no room for and does not know of; bounded by the talks that run.
+    untapped: BTreeMap<TransmissionId, u64>,
     figures: Arc<Figures>,
     figures_due: Instant,
     looked: Instant,
@@ -46,6 +52,7 @@ impl Thread {
         wake: Arc<EventFd>,
         others: Vec<Inbox>,
         events: mpsc::Sender<Event>,
+        taps: SyncSender<Tapped>,
         figures: Arc<Figures>,
     ) -> Thread {
         Thread {
@@ -56,6 +63,8 @@ impl Thread {
             others,
             events,
             untold: VecDeque::new(),
+            taps,
+            untapped: BTreeMap::new(),
             figures,
             figures_due: Instant::now(),
             looked: Instant::now(),
@@ -88,7 +97,7 @@ impl Thread {
         let now = Instant::now();
         let until = self.shard.poll_timeout().into_iter().chain([
             self.figures_due,
-            now + if self.untold.is_empty() {
+            now + if self.untold.is_empty() && self.untapped.is_empty() {
                 FIGURES_EVERY
             } else {
                 AGAIN
@@ -164,6 +173,7 @@ impl Thread {
     fn carry_out(&mut self) {
         self.fan_out();
         self.send();
+        self.tap();
         let now = Instant::now();
         if now >= self.figures_due {
             self.figures.note(self.shard.counters());
@@ -197,6 +207,32 @@ impl Thread {
         }
         if any {
             self.others.iter().for_each(Inbox::wake);
+        }
+    }
+
+    /// After everything is sent: listeners come first.
+    fn tap(&mut self) {
+        while let Some(tap) = self.shard.poll_tap() {
+            let transmission = tap.transmission;
+            match self.taps.try_send(Tapped::Packet(tap)) {
+                Ok(()) => {}
+                Err(refused) => {
+                    self.figures.taps_dropped.fetch_add(1, Ordering::Relaxed);
+                    if matches!(refused, TrySendError::Full(_)) {
+                        *self.untapped.entry(transmission).or_default() += 1;
+                    }
+                }
+            }
+        }
+        while let Some((&transmission, &packets)) = self.untapped.first_key_value() {
+            let dropped = Tapped::Dropped {
+                transmission,
+                packets,
+            };
+            if let Err(TrySendError::Full(_)) = self.taps.try_send(dropped) {
+                break;
+            }
+            self.untapped.remove(&transmission);
         }
     }
 

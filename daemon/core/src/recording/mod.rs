@@ -16,8 +16,8 @@ use crate::authority::Record;
 use crate::ids::{ChannelId, TransmissionId, UserId};
 use crate::wire::signal::{EndReason, Level};
 
-pub use opus::channels;
-pub use retention::{Room, surplus};
+pub use opus::{channels, samples};
+pub use retention::{Kept, Room, surplus};
 pub use timeline::{Frame, PRE_SKIP, SAMPLES_PER_MS, Timeline};
 pub use waveform::{BUCKETS, Waveform};
 
@@ -52,10 +52,4 @@ pub struct Recording {
     pub waveform: Vec<u8>,
     /// How long it was to be kept when it was made; counts where the channel is gone.
     pub keep: Record,
-}
-
-impl Recording {
-    pub fn ended(&self) -> u64 {
-        self.began.saturating_add(self.duration_ms)
-    }
 }

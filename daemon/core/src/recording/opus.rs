@@ -23,7 +23,7 @@ fn frame_samples(toc: u8) -> u32 {
 }
 
 /// How long the packet is; `None`: no decoder would take it (RFC 6716 3.4).
-pub(super) fn samples(payload: &[u8]) -> Option<u32> {
+pub fn samples(payload: &[u8]) -> Option<u32> {
     let (&toc, rest) = payload.split_first()?;
     let fits = |frame: usize| frame <= LONGEST_FRAME;
     let (frames, good) = match toc & 3 {
