@@ -181,8 +181,10 @@ async fn what_was_missed_is_marked_and_replayed_in_the_same_words() -> Result<()
 
     let from = desk.played().await?;
     desk.tap(".tile[data-channel=hall1] .missed").await?;
-    desk.until(&format!("pttd.lastReplay?.transmissionId === {id}"))
-        .await?;
+    desk.until(&format!(
+        "pttd.lastReplay?.transmissionId === {id} && pttd.replaying === null"
+    ))
+    .await?;
     let replayed = desk.played_since(from).await?;
     let (right, wrong) = (
         likeness(&said.samples, &replayed),
