@@ -280,16 +280,6 @@ async fn exchange<T: DeserializeOwned>(
     }
 }
 
-/// Asks the running daemon's API.
-pub async fn call(
-    stream: UnixStream,
-    method: Method,
-    path: &str,
-    body: Option<Vec<u8>>,
-) -> Result<(StatusCode, Bytes)> {
-    within(ANSWER_WITHIN, send(stream, method, path, body)).await
-}
-
 async fn send(
     stream: UnixStream,
     method: Method,

@@ -122,6 +122,8 @@ take them off the issuer's list as well.")]
     User(commands::User),
     /// List, add, change and remove who belongs to a channel.
     Member(commands::Member),
+    /// Hang posters up by which people let themselves in, print them, and mind the door.
+    Poster(commands::Poster),
     /// List the devices that may come in, and lock one out.
     Device(commands::Device),
     /// List the devices that are signed in now, and send one away.
@@ -244,6 +246,7 @@ fn main() -> ExitCode {
         Command::Channel(channel) => channel.run(),
         Command::User(user) => user.run(),
         Command::Member(member) => member.run(),
+        Command::Poster(poster) => poster.run(),
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
         Command::Log(log) => log.run(),

@@ -15,14 +15,12 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
-use crate::admin::{self, Control};
+use crate::admin;
 use crate::api::{self, Api, ProblemText};
 use crate::config::Settings;
-use crate::invite::Inviter;
+use crate::invite::Refused;
 use crate::run;
-use crate::sign_in::SignIn;
 use crate::store::AsOwner;
-use crate::tokens::Tokens;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -57,7 +55,7 @@ impl Operator {
     }
 
     /// `path` is what follows `/api/v1`.
-    async fn ask(&self, method: Method, path: &str, body: Body) -> Result<Bytes> {
+    pub async fn ask(&self, method: Method, path: &str, body: Body) -> Result<Bytes> {
         let request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
@@ -75,7 +73,11 @@ impl Operator {
             return Ok(body);
         }
         Err(match serde_json::from_slice::<ProblemText>(&body) {
-            Ok(problem) => anyhow!(problem.message),
+            Ok(problem) => Refused {
+                line: None,
+                why: problem.message,
+            }
+            .into(),
             Err(_) => anyhow!(
                 "the running pttd does not understand this command: is it of another version?"
             ),
@@ -105,16 +107,7 @@ impl Here {
     fn open(settings: &Settings, roster: Option<&Path>) -> Result<Here> {
         let owner = AsOwner::of(&settings.state.dir)?;
         let store = run::open_store(settings, roster)?;
-        let sign_in = SignIn::new(store.clone(), Tokens::load(&settings.tokens)?)?;
-        let inviter = Inviter::of_settings(store, settings)?;
-        let api = Api {
-            control: Arc::new(Control::new(inviter, None)),
-            sign_in: Arc::new(sign_in),
-            recordings: settings.recorder().folder,
-            limits: settings.limits,
-            setup: None,
-            running: None,
-        };
+        let api = Api::of_store(store, settings)?;
         Ok(Here {
             router: api::router(Arc::new(api)).layer(Extension(api::Operator)),
             _owner: owner,

@@ -126,6 +126,8 @@ pub struct Reactor {
     events: mpsc::Receiver<Event>,
     inbox: Inbox,
     building: Arc<Semaphore>,
+    /// Whoever waits until a change of the roster counts for everyone.
+    changed: Vec<oneshot::Sender<()>>,
     witnesses: Vec<Witness>,
     /// Whoever keeps the dispatchers' work reads the latest.
     board: watch::Sender<Board>,
@@ -153,6 +155,7 @@ impl Reactor {
             events,
             inbox: Inbox(inbox),
             building: Arc::new(Semaphore::new(BUILDING)),
+            changed: Vec::new(),
             witnesses,
             board,
             health,
@@ -196,6 +199,11 @@ impl Reactor {
                 }
             }
             self.carry_out();
+            if !self.edge.is_cutting() {
+                for done in self.changed.drain(..) {
+                    let _ = done.send(());
+                }
+            }
         }
         self.say_goodbye().await;
         Ok(())
@@ -213,12 +221,11 @@ impl Reactor {
                 }
                 self.edge.handle(input, now);
             }
-            // Whoever asked may have gone away, here and below.
             Message::Roster { roster, done } => {
                 self.edge.handle(Input::Roster(roster), now);
-                self.carry_out();
-                let _ = done.send(());
+                self.changed.push(done);
             }
+            // Whoever asked may have gone away, here and below.
             Message::Sessions(answer) => {
                 let _ = answer.send(self.edge.sessions_now());
             }

@@ -15,6 +15,7 @@ mod talk;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -63,6 +64,8 @@ pub enum Tapped {
 pub struct Inbox {
     happenings: SyncSender<Happening>,
     pub taps: SyncSender<Tapped>,
+    /// What the recordings take together.
+    pub bytes: Arc<AtomicU64>,
 }
 
 impl Inbox {
@@ -89,10 +92,12 @@ pub fn start(
 ) -> Result<(Inbox, JoinHandle<()>)> {
     let (happenings_in, happenings) = sync_channel(HAPPENINGS);
     let (taps_in, taps) = sync_channel(TAPS);
+    let shelf = Shelf::new(settings, store.clone());
+    let bytes = shelf.bytes.clone();
     let recorder = Recorder {
         happenings,
         taps,
-        shelf: Shelf::new(settings, store.clone()),
+        shelf,
         store,
         health,
         talks: HashMap::new(),
@@ -107,6 +112,7 @@ pub fn start(
     let inbox = Inbox {
         happenings: happenings_in,
         taps: taps_in,
+        bytes,
     };
     Ok((inbox, thread))
 }
@@ -137,6 +143,7 @@ impl Recorder {
             let why = format!("{error:#}");
             tracing::error!(why, "the recordings of before cannot be looked through");
         }
+        self.tidy();
         loop {
             let stopped = self.wait();
             self.take_taps();

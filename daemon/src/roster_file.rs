@@ -6,21 +6,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use pttd_core::authority::{
-    Channel, FloorPolicy, FloorSettings, Membership, Roster, RosterError, User,
+    Channel, FloorPolicy, FloorSettings, Membership, Record, Roster, RosterError, User,
 };
 use pttd_core::ids::{ChannelId, UserId};
 use pttd_core::wire::signal::Role;
 use serde::Deserialize;
 
 use crate::toml_file::Step::{Index, Key};
-use crate::toml_file::{Mistake, Step, TomlFile, duration, whole};
+use crate::toml_file::{Mistake, Step, TomlFile, Written, duration, text, whole};
 
-/// The roster of a box that was told none: three channels, three people.
+/// The roster of a box that was told none: three channels and one to try the microphone on, three people.
 const EXAMPLE: &str = include_str!("../roster.example.toml");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct WrittenRoster {
     #[serde(default)]
     channel: Vec<WrittenChannel>,
     #[serde(default)]
@@ -51,6 +51,18 @@ struct WrittenChannel {
     /// Time without audio after which the floor is taken back.
     #[serde(default = "silence", deserialize_with = "duration::<2_000, 10_000, _>")]
     silence: Duration,
+    /// The heading under which pages show it.
+    group: Option<String>,
+    /// How long what is said is kept.
+    #[serde(default, deserialize_with = "text")]
+    record: Record,
+    /// Whoever talks here hears themselves afterwards, and nobody else hears them.
+    #[serde(default)]
+    echo: bool,
+}
+
+impl Written for Record {
+    const LIKE: &'static str = "\"off\", \"1m\" to \"1440m\" or \"1d\" to \"365d\"";
 }
 
 #[derive(Deserialize)]
@@ -98,7 +110,7 @@ pub fn built_in() -> Result<Roster, Mistake> {
 }
 
 fn of_file(file: &TomlFile) -> Result<Roster, Mistake> {
-    let written: Written = file.parse()?;
+    let written: WrittenRoster = file.parse()?;
     let mut roster = Roster::default();
     for (index, channel) in written.channel.iter().enumerate() {
         let id = ChannelId::from(channel.id.as_str());
@@ -111,7 +123,9 @@ fn of_file(file: &TomlFile) -> Result<Roster, Mistake> {
                 grace: channel.grace,
                 silence: channel.silence,
             },
-            ..Channel::default()
+            group: channel.group.clone(),
+            record: channel.record,
+            echo: channel.echo,
         };
         if roster.channels.insert(id, entry).is_some() {
             return Err(twice(file, "channel", index, &channel.id));
@@ -174,7 +188,7 @@ fn twice(file: &TomlFile, kind: &'static str, index: usize, id: &str) -> Mistake
 }
 
 /// Where in the file the roster's complaint is about.
-fn place<'a>(error: &RosterError, written: &Written) -> Vec<Step<'a>> {
+fn place<'a>(error: &RosterError, written: &WrittenRoster) -> Vec<Step<'a>> {
     let channel = |id: &str| written.channel.iter().position(|c| c.id == *id);
     let user = |id: &str| written.user.iter().position(|u| u.id == *id);
     let entry = |what: &str, id: &str, key: &'static str| match what {
@@ -216,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_roster_has_three_people_who_talk_on_three_channels() {
+    fn the_built_in_roster_has_three_people_who_talk_on_all_channels() {
         let roster = built_in().unwrap();
         let names: Vec<_> = roster.users.values().map(|u| u.name.as_str()).collect();
         assert_eq!(names, ["Anna", "Ben", "Carla"]);
@@ -229,12 +243,21 @@ mod tests {
             let talk = Membership::Talk;
             assert_eq!(
                 channels,
-                [("ops", talk), ("security", talk), ("stage", talk)]
+                [
+                    ("echo", talk),
+                    ("ops", talk),
+                    ("security", talk),
+                    ("stage", talk)
+                ]
             );
         }
-        for channel in roster.channels.values() {
+        let (echo, others): (Vec<_>, Vec<_>) = roster.channels.values().partition(|c| c.echo);
+        for channel in others {
             assert_eq!(channel.floor, FloorSettings::default());
+            assert_eq!(channel.record, Record::default());
         }
+        assert_eq!((echo.len(), echo[0].record), (1, Record::Off));
+        assert_eq!(echo[0].floor.talk_limit, Duration::from_secs(5));
     }
 
     #[test]
@@ -264,6 +287,10 @@ mod tests {
             (
                 format!("{ops}[[user]]\nid = \"anna\"\nrole = \"boss\"\n"),
                 "roster.toml, line 5: [user] role is `boss`, but must be one of `user`, `dispatch`, `admin`",
+            ),
+            (
+                format!("{ops}record = \"2w\"\n"),
+                "roster.toml, line 3: [channel] record is the string \"2w\", but must be \"off\", \"1m\" to \"1440m\" or \"1d\" to \"365d\"",
             ),
             (
                 format!("{ops}policy = \"fight\"\n"),

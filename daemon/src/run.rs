@@ -135,6 +135,7 @@ pub async fn run(options: Options) -> Result<()> {
         board,
         health.clone(),
     )?;
+    let recordings_bytes = recorder.bytes.clone();
     // It ends when the reactor and the media threads do.
     drop(recorder);
     let ports = reactor.media().ports();
@@ -150,6 +151,7 @@ pub async fn run(options: Options) -> Result<()> {
             journal: journal.inbox(),
             roll: journal.roll.clone(),
             refusals: Refusals::default(),
+            recordings_bytes,
             since: Instant::now(),
         }),
         recordings: settings.recorder().folder,

@@ -149,6 +149,11 @@ async fn of_a_crowd_that_scans_at_once_the_poster_lets_in_as_many_as_it_is_for()
     }
     let posters = carla.get("/posters").await?;
     assert_eq!(posters["posters"][0]["used"], 7);
+    let log = carla.get("/log?limit=100").await?.to_string();
+    let joined = log
+        .matches("joined by the poster \\\"Volunteers\\\"")
+        .count();
+    assert_eq!(joined, 7, "{log}");
     Ok(())
 }
 
@@ -360,6 +365,96 @@ async fn only_admins_hang_posters_up_and_the_sheet_has_what_people_need() -> Res
         let refused = carla.refused("POST", "/posters", body).await?;
         assert_eq!(refused.0, status, "{wrong}");
     }
+    Ok(())
+}
+
+/// What `pttd poster …` says; an error where it refuses.
+fn poster_command(site: &Site, words: &[&str]) -> Result<String> {
+    let words: Vec<&str> = ["poster"].iter().chain(words).copied().collect();
+    let out = site.pttd(&words)?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.success(), "pttd {words:?}: {said}");
+    Ok(String::from_utf8(out.stdout)?)
+}
+
+#[tokio::test]
+async fn at_the_shell_a_poster_is_hung_up_printed_minded_and_taken_down() -> Result<()> {
+    let mut site = box_with_an_admin().await?;
+    let dir = tempfile::tempdir()?;
+    let sheet = dir.path().join("poster.html");
+    let sheet = sheet.to_str().context("a path")?;
+    let said = poster_command(
+        &site,
+        &[
+            "add",
+            "--name",
+            "Night shift",
+            "--channel",
+            "ops",
+            "--listen",
+            "stage",
+            "--limit",
+            "2",
+            "--ends-in",
+            "90m",
+            "--approval",
+            "--wifi",
+            "Crew",
+            "--out",
+            sheet,
+        ],
+    )?;
+    let (id, rest) = said.split_once(": ").context("an id")?;
+    let link = rest.lines().next().unwrap_or_default().to_string();
+    let (_, secret) = link.split_once("#p=").context("a secret")?;
+    assert!(std::fs::read_to_string(sheet)?.contains("Night shift"));
+    let poster = Poster {
+        id: id.to_string(),
+        secret: secret.to_string(),
+        link: link.clone(),
+    };
+    for name in ["Dora", "Emil"] {
+        assert_eq!(join(&site, &poster, name, None).await?.0, 202);
+    }
+    let arrivals = || -> Result<Vec<(String, String)>> {
+        let all = poster_command(&site, &["arrivals", "--json"])?;
+        let all: Value = serde_json::from_str(&all)?;
+        let all = all["arrivals"].as_array().context("arrivals")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        Ok(all
+            .iter()
+            .map(|a| (text(&a["name"]), text(&a["id"])))
+            .collect())
+    };
+    let waiting = arrivals()?;
+    let id_of = |name: &str| {
+        let found = waiting.iter().find(|(other, _)| other == name);
+        found.map(|(_, id)| id.clone()).context("an arrival")
+    };
+    let (dora, emil) = (id_of("Dora")?, id_of("Emil")?);
+    let said = poster_command(&site, &["admit", &dora])?;
+    assert_eq!(said, "Dora (dora): let in\n");
+    let said = poster_command(&site, &["turn-away", &emil])?;
+    assert_eq!(said, "Emil: turned away\n");
+    assert!(arrivals()?.is_empty());
+    assert!(poster_command(&site, &["admit", &emil]).is_err());
+    let log = String::from_utf8(site.pttd(&["log"])?.stdout)?;
+    for words in [
+        "operator hung up the poster \"Night shift\"",
+        "operator admitted Dora, who waited at the poster \"Night shift\"",
+        "operator turned Emil away",
+    ] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+    // The same without a box that runs.
+    site.stop().await?;
+    assert!(poster_command(&site, &["list"])?.contains("1 of 2"));
+    poster_command(&site, &["sheet", &poster.id, "--out", sheet])?;
+    assert!(std::fs::read_to_string(sheet)?.contains("Crew"));
+    poster_command(&site, &["remove", &poster.id])?;
+    site.start_again().await?;
+    let gone = join(&site, &poster, "Fritz", None).await?;
+    assert_eq!(code(&gone), (403, "taken_down"));
     Ok(())
 }
 

@@ -156,7 +156,7 @@ pub async fn add(
 }
 
 /// Changes a channel.
-#[utoipa::path(patch, path = "/channels/{channel}", security(("bearer" = [])), request_body = ChannelBody, responses(
+#[utoipa::path(patch, path = "/channels/{channel}", params(("channel" = String, Path)), security(("bearer" = [])), request_body = ChannelBody, responses(
     (status = 200, body = ChannelView),
     (status = 404, body = ProblemText),
     (status = 422, body = ProblemText),
@@ -184,7 +184,7 @@ pub async fn set(
 }
 
 /// Removes a channel with all its memberships.
-#[utoipa::path(delete, path = "/channels/{channel}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/channels/{channel}", params(("channel" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]

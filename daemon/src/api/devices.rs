@@ -57,7 +57,7 @@ pub async fn list(State(api): State<Arc<Api>>, Admin(_): Admin) -> Result<Json<D
 }
 
 /// Locks a device out: its sessions end before this is answered, and it does not come back.
-#[utoipa::path(delete, path = "/devices/{id}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/devices/{id}", params(("id" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]

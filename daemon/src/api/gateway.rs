@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -54,6 +55,9 @@ pub async fn gateway(
         sessions: sessions.len(),
         talks: talks.len(),
         disk_free_bytes: Some(disk_free_bytes),
-        recordings_bytes: None,
+        recordings_bytes: api
+            .running
+            .as_ref()
+            .map(|r| r.recordings_bytes.load(Ordering::Relaxed)),
     }))
 }

@@ -149,7 +149,7 @@ pub async fn add(
 }
 
 /// Withdraws an invitation. Devices that came in with it stay in.
-#[utoipa::path(delete, path = "/invitations/{id}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/invitations/{id}", params(("id" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]

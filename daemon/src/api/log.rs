@@ -18,6 +18,7 @@ const MAX_LOOKED_AT: usize = 200_000;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Look {
     /// Entries before this one only.
     before: Option<u64>,

@@ -45,7 +45,7 @@ pub struct Memberships {
 }
 
 /// Everyone who belongs to a channel.
-#[utoipa::path(get, path = "/channels/{channel}/members", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/channels/{channel}/members", params(("channel" = String, Path)), security(("bearer" = [])), responses(
     (status = 200, body = Members),
     (status = 404, body = ProblemText),
 ))]
@@ -71,7 +71,7 @@ pub async fn list(
 }
 
 /// Puts someone on a channel, or changes what they may do there.
-#[utoipa::path(put, path = "/channels/{channel}/members/{user}", security(("bearer" = [])), request_body = Right, responses(
+#[utoipa::path(put, path = "/channels/{channel}/members/{user}", params(("channel" = String, Path), ("user" = String, Path)), security(("bearer" = [])), request_body = Right, responses(
     (status = 204),
     (status = 404, body = ProblemText),
     (status = 422, body = ProblemText),
@@ -100,7 +100,7 @@ pub async fn set(
 }
 
 /// Takes someone off a channel: whoever talks there is cut before this is answered.
-#[utoipa::path(delete, path = "/channels/{channel}/members/{user}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/channels/{channel}/members/{user}", params(("channel" = String, Path), ("user" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]

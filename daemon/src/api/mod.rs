@@ -28,6 +28,7 @@ mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use axum::extract::DefaultBodyLimit;
@@ -76,6 +77,8 @@ pub struct Running {
     pub journal: journal::Inbox,
     pub roll: Roll,
     pub refusals: Refusals,
+    /// What the recordings take.
+    pub recordings_bytes: Arc<AtomicU64>,
     pub since: Instant,
 }
 
@@ -87,10 +90,10 @@ impl Api {
         Ok(Api {
             control: Arc::new(Control::new(inviter, None)),
             sign_in: Arc::new(sign_in),
+            recordings: settings.recorder().folder,
             limits: settings.limits,
             setup: None,
             running: None,
-            recordings: settings.recorder().folder,
         })
     }
 
@@ -182,3 +185,6 @@ async fn openapi(
 async fn no_such_route() -> Problem {
     Problem::not_found("This box has no such route. GET /api/v1/openapi.json names them all.")
 }
+
+#[cfg(test)]
+mod tests;

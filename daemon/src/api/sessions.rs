@@ -57,7 +57,7 @@ pub async fn list(State(api): State<Arc<Api>>, Admin(_): Admin) -> Json<Sessions
 }
 
 /// Ends a session. Its device may sign in again.
-#[utoipa::path(delete, path = "/sessions/{session}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/sessions/{session}", params(("session" = u64, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
 ))]

@@ -131,7 +131,7 @@ pub async fn add(
 }
 
 /// Changes what somebody is and may do.
-#[utoipa::path(patch, path = "/users/{user}", security(("bearer" = [])), request_body = UserBody, responses(
+#[utoipa::path(patch, path = "/users/{user}", params(("user" = String, Path)), security(("bearer" = [])), request_body = UserBody, responses(
     (status = 200, body = UserView),
     (status = 404, body = ProblemText),
     (status = 409, body = ProblemText),
@@ -160,7 +160,7 @@ pub async fn set(
 
 /// Takes somebody off the roster: their sessions end before this is answered, and none of their devices comes
 /// back.
-#[utoipa::path(delete, path = "/users/{user}", security(("bearer" = [])), responses(
+#[utoipa::path(delete, path = "/users/{user}", params(("user" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),
     (status = 409, body = ProblemText),

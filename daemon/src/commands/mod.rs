@@ -4,6 +4,7 @@
 mod ask;
 mod journal;
 mod people;
+mod posters;
 mod table;
 mod talk_groups;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use self::journal::{Log, RollCall};
 pub use self::people::{Device, Session, User};
+pub use self::posters::Poster;
 pub use self::talk_groups::{Channel, Member};
 
 /// `90s`, `8h`, `3d` ...

@@ -150,7 +150,7 @@ impl User {
     }
 }
 
-fn channels(channels: &Value) -> String {
+pub(super) fn channels(channels: &Value) -> String {
     let none = Map::new();
     let channels = channels.as_object().unwrap_or(&none).iter();
     let written = channels.map(|(id, right)| match right.as_str() {

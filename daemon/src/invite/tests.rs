@@ -105,7 +105,7 @@ fn someone_known_is_found_by_name_or_id_and_keeps_what_they_had() {
     assert_eq!(desk.invite(&[by_id]).unwrap()[0].name, "Carla");
     let anna = desk.user("anna");
     assert_eq!((anna.role, anna.emergency), (Role::Dispatch, true));
-    assert_eq!(channels(&anna), ["ops", "security", "stage"]);
+    assert_eq!(channels(&anna), ["echo", "ops", "security", "stage"]);
     assert_eq!(desk.inviter.store.roster().users.len(), 3);
 }
 
@@ -115,11 +115,11 @@ fn what_cannot_be_done_is_said_with_what_can() {
     let why = |guest| desk.refusal(&[guest]).why;
     assert_eq!(
         why(named("Dora", &["opps"])),
-        "there is no channel \"opps\": use one of ops, security, stage"
+        "there is no channel \"opps\": use one of echo, ops, security, stage"
     );
     assert_eq!(
         why(named("Dora", &[])),
-        "\"Dora\" is new here and needs a channel: one or more of ops, security, stage"
+        "\"Dora\" is new here and needs a channel: one or more of echo, ops, security, stage"
     );
     let stranger = Guest {
         who: Who::User("dora".into()),

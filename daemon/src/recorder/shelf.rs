@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use pttd_core::ids::TransmissionId;
@@ -18,12 +19,16 @@ use crate::utc;
 
 /// Below the folder: what is being written.
 const UNFINISHED: &str = "unfinished";
+/// In there: what becomes of a file that was cut.
+const MENDED: &str = "mended";
 
 pub struct Shelf {
     settings: config::Recorder,
     store: Arc<Store>,
     kept: Vec<Kept>,
     has_room: bool,
+    /// What they take together, for others to read.
+    pub bytes: Arc<AtomicU64>,
 }
 
 impl Shelf {
@@ -33,6 +38,7 @@ impl Shelf {
             store,
             kept: Vec::new(),
             has_room: true,
+            bytes: Arc::default(),
         }
     }
 
@@ -72,6 +78,8 @@ impl Shelf {
         if !forgotten.is_empty() {
             self.store.remove_recordings(&forgotten)?;
         }
+        // Of a start that was cut itself; what it was made from is still there.
+        remove(&self.folder().join(UNFINISHED).join(MENDED));
         let mut cut = files_in(&self.folder().join(UNFINISHED))?;
         for day in folders_in(self.folder())? {
             let is_unknown = |path: &PathBuf| {
@@ -87,29 +95,34 @@ impl Shelf {
     }
 
     fn mend(&mut self, path: &Path) {
-        let mended = self.folder().join(UNFINISHED).join("mended");
-        let kept = recover(path, &mended).and_then(|recording| {
-            let duration_ms = recording.duration_ms;
-            self.take(&mended, recording)?;
-            Ok(duration_ms)
-        });
-        match kept {
-            Ok(duration_ms) => {
-                tracing::info!(file = %path.display(), duration_ms, "a recording that was cut is mended");
+        let mended = self.folder().join(UNFINISHED).join(MENDED);
+        let file = path.display();
+        match recover(path, &mended) {
+            Ok(recording) => {
+                let duration_ms = recording.duration_ms;
+                match self.take(&mended, recording) {
+                    Ok(()) => {
+                        tracing::info!(%file, duration_ms, "a recording that was cut is mended");
+                        // It stands under its own name now, which may be this one.
+                        if !self.is_newest(path) {
+                            remove(path);
+                        }
+                    }
+                    Err(error) => stays(path, &error),
+                }
             }
+            // The disk's fault, not the file's.
+            Err(error) if error.is::<io::Error>() => stays(path, &error),
             Err(error) => {
                 let why = format!("{error:#}");
-                tracing::warn!(file = %path.display(), why, "a recording that was cut cannot be used, removed");
+                tracing::warn!(%file, why, "a recording that was cut cannot be used, removed");
+                remove(path);
             }
-        }
-        // What was mended stands under its own name, which may be this one.
-        if path.starts_with(self.folder().join(UNFINISHED)) || !self.is_known(path) {
-            remove(path);
         }
         remove(&mended);
     }
 
-    fn is_known(&self, path: &Path) -> bool {
+    fn is_newest(&self, path: &Path) -> bool {
         let of = |kept: &Kept| self.store.recording(kept.transmission).ok().flatten();
         let newest = self.kept.last().and_then(of);
         newest.is_some_and(|recording| self.folder().join(recording.file) == path)
@@ -149,6 +162,7 @@ impl Shelf {
         metrics::counter!("pttd_recordings_removed_total").increment(go.len() as u64);
         metrics::gauge!("pttd_recordings").set(self.kept.len() as f64);
         let bytes: u64 = self.kept.iter().map(|kept| kept.bytes).sum();
+        self.bytes.store(bytes, Ordering::Relaxed);
         metrics::gauge!("pttd_recordings_bytes").set(bytes as f64);
         self.has_room = room.free.saturating_add(freed) >= room.keep_free;
         if !self.has_room {
@@ -196,6 +210,11 @@ pub fn free(folder: &Path) -> Result<u64> {
     let disk = nix::sys::statvfs::statvfs(folder)
         .with_context(|| format!("looking at the disk of {}", folder.display()))?;
     Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
+}
+
+fn stays(path: &Path, error: &anyhow::Error) {
+    let (file, why) = (path.display(), format!("{error:#}"));
+    tracing::warn!(%file, why, "a recording that was cut cannot be mended now, left for the next start");
 }
 
 pub fn remove(path: &Path) {

@@ -90,7 +90,7 @@ impl Store {
         let hanging = keys_of(&self.posters, |p: &Printed| !p.poster.revoked)?.len();
         ensure!(hanging < MAX_POSTERS, TooManyPosters);
         let key = hash(&printed.secret);
-        let text = format!("{} hung up the poster {:?}", by.who, printed.poster.name);
+        let text = format!("hung up the poster {:?}", printed.poster.name);
         self.write_poster(&key, printed, by.did("poster_added", text))?;
         self.commit()?;
         Ok(short_id(&key))
@@ -128,7 +128,7 @@ impl Store {
         for arrival in keys_of(&self.arrivals, |w: &Waiting| w.poster == key)? {
             self.arrivals.remove(arrival)?;
         }
-        let text = format!("{} took down the poster {:?}", by.who, printed.poster.name);
+        let text = format!("took down the poster {:?}", printed.poster.name);
         self.write_poster(&key, &printed, by.did("poster_removed", text))?;
         self.commit()?;
         Ok(Some(printed))
@@ -176,10 +176,9 @@ impl Store {
         let roster = match &joined {
             Joined::Already(_) => roster,
             Joined::In(guest) => {
-                let (who, poster) = (&guest.user.name, &printed.poster.name);
-                let text = format!("{who} joined by the poster {poster:?}");
+                let text = format!("joined by the poster {:?}", printed.poster.name);
                 let by = By {
-                    who: who.clone(),
+                    who: guest.user.name.clone(),
                     user: Some(guest.id.clone()),
                     from: from.to_string(),
                 };
@@ -213,10 +212,7 @@ impl Store {
             return Err(JoinError::UnknownPoster.into());
         };
         let (name, poster) = (&guest.user.name, &printed.poster.name);
-        let text = format!(
-            "{} admitted {name}, who waited at the poster {poster:?}",
-            by.who
-        );
+        let text = format!("admitted {name}, who waited at the poster {poster:?}");
         let entry = by.did("arrival_admitted", text).about(&guest.id);
         let roster = self.let_in(waiting.poster, printed, device_at, &guest, entry)?;
         Ok((guest, roster))
@@ -231,7 +227,7 @@ impl Store {
             .insert(device_at, encode(&waiting)?)
             .context("writing down who was turned away")?;
         let name = waiting.arrival.name;
-        let text = format!("{} turned {name} away, who waited at a poster", by.who);
+        let text = format!("turned {name} away, who waited at a poster");
         self.note(&[by.did("arrival_turned_away", text)])?;
         Ok(name)
     }

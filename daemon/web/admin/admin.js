@@ -45,6 +45,7 @@ let column = null;
 /** What the sections may ask of the page. */
 const desk = {
   box: '',
+  user: null,
   named(box) {
     desk.box = box;
     byId('box-name').textContent = box;
@@ -52,7 +53,9 @@ const desk = {
   },
   failed(refused) {
     page.lastError = refused.message;
+    if (page.state !== 'ready') return;
     if (refused.status === 401) signedOut(words.gate.signedOut);
+    if (refused.status === 403) noAdminAnyMore();
   },
   /** A change: what the box then shows is fetched anew. Throws what it refused with. */
   async act(run) {
@@ -98,7 +101,7 @@ const desk = {
   },
 };
 
-// Sections --------------------------------------------------------------------------------------------------------
+// Sections
 
 function section(name) {
   if (!sections.has(name)) sections.set(name, MAKE[name](desk));
@@ -177,7 +180,7 @@ document.addEventListener('visibilitychange', () => {
   else clearTimeout(polling);
 });
 
-// Getting in ------------------------------------------------------------------------------------------------------
+// Getting in
 
 function gate(state, sentence, links = []) {
   page.state = state;
@@ -196,6 +199,17 @@ async function signedOut(sentence) {
   gate('signed-out', sentence, links);
 }
 
+const noAdmin = (me) => gate('no-admin', words.gate.noAdmin(me.name), [['/', words.gate.talk]]);
+
+async function noAdminAnyMore() {
+  try {
+    const me = await get('/me');
+    if (me.role !== 'admin') noAdmin(me);
+  } catch {
+    // Whoever is not known at all is told so by the next question.
+  }
+}
+
 async function start() {
   if (!storedDevice()) return signedOut(words.gate.signedOut);
   let me;
@@ -208,9 +222,9 @@ async function start() {
     setTimeout(start, POLL_MS);
     return;
   }
-  if (me.role !== 'admin') return gate('no-admin', words.gate.noAdmin(me.name), [['/', words.gate.talk]]);
+  if (me.role !== 'admin') return noAdmin(me);
   page.state = 'ready';
-  page.user = me.userId;
+  page.user = desk.user = me.userId;
   byId('me').textContent = me.name;
   byId('app').dataset.view = 'page';
   column = logColumn(byId('log-list'));

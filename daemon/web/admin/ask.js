@@ -31,6 +31,11 @@ export function ask({ title, sentence, go, run }) {
   keep.focus();
 }
 
+/** The key of what goes: asks once, with its name. */
+export const goes = (desk, { word, name, sentence, action, run }) => button(word, () => ask({
+  title: words.sure(word, name), sentence, go: words.does(word, name), run: () => desk.act(run),
+}), { 'data-action': action, 'aria-label': words.does(word, name), class: 'small danger' });
+
 /** A form in a dialog. `run(dialog)` asks the box; its refusal is said and nothing typed is lost. */
 export function form({ name, title, fields, go, run }) {
   const error = h('p', { class: 'error', role: 'alert', hidden: true });

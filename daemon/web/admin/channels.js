@@ -1,11 +1,11 @@
 // Channels: what is said where, by what rules, how long it is kept, and who belongs there.
 
 import { get, patch, path, post, put, remove } from './api.js';
-import { ask, form, show } from './ask.js';
+import { form, goes, show } from './ask.js';
 import { button, choice, h, labelled, shape } from './build.js';
 import { choiceField, during, textField, tickField } from './fields.js';
 import { setRight } from './people.js';
-import { Table } from './table.js';
+import { keys, Table } from './table.js';
 import { words } from './words.js';
 
 const say = words.channels;
@@ -23,7 +23,7 @@ export function channels(desk) {
   let users = [];
   const save = (row, field, body) => desk.change(table, row.id, field, () => patch(path`/channels/${row.id}`, body));
   const number = (key, label, of, { min, max, scale = 1 }) => ({
-    key, label, kind: 'number', value: (row) => row[key], find: () => '',
+    key, label, kind: 'number', value: (row) => row[key],
     cell: (row) => textField({
       field: key, type: 'number', label: of(row.name), value: row[key] / scale, min, max, kind: 'short',
       save: (value) => save(row, key, { [key]: Math.round(value * scale) }),
@@ -37,54 +37,50 @@ export function channels(desk) {
     columns: [
       {
         key: 'name', label: say.name, opens: true, value: (row) => row.name, find: (row) => `${row.name} ${row.id}`,
-        cell: (row) => textField({ field: 'name', label: say.nameOf(row.name), value: row.name, maxlength: 64, save: (name) => save(row, 'name', { name }) }),
+        cell: (row) => textField({ field: 'name', label: words.of(say.name, row.name), value: row.name, maxlength: 64, save: (name) => save(row, 'name', { name }) }),
       },
       {
         key: 'group', label: say.group, value: (row) => row.group ?? null,
         cell: (row) => textField({
-          field: 'group', label: say.groupOf(row.name), value: row.group ?? '', maxlength: 64, list: 'groups',
+          field: 'group', label: words.of(say.group, row.name), value: row.group ?? '', maxlength: 64, list: 'groups',
           save: (group) => save(row, 'group', { group: group || null }),
         }),
       },
       {
-        key: 'members', label: say.members, brief: true, value: memberCount, find: () => '',
+        key: 'members', label: say.members, brief: true, value: memberCount,
         cell: (row) => button([shape('people'), say.membersCount(memberCount(row))], () => members(row),
           { 'data-action': 'members', 'data-field': 'members', 'aria-label': say.membersOf(row.name, memberCount(row)), class: 'small' }),
       },
       {
-        key: 'record', label: say.record, value: (row) => keepsFor(row.record), find: () => '', downFirst: true,
+        key: 'record', label: say.record, value: (row) => keepsFor(row.record), downFirst: true,
         cell: (row) => choiceField({
-          field: 'record', label: say.recordOf(row.name), value: row.record, options: [...records(row.record), [OTHER, words.record.other]],
+          field: 'record', label: words.of(say.record, row.name), value: row.record, options: [...records(row.record), [OTHER, words.record.other]],
           save: (record) => (record === OTHER ? otherRecord(row) : save(row, 'record', { record })),
         }),
       },
       {
-        key: 'policy', label: say.policy, value: (row) => words.policy[row.policy], find: () => '',
+        key: 'policy', label: say.policy, value: (row) => words.policy[row.policy],
         cell: (row) => choiceField({
-          field: 'policy', label: say.policyOf(row.name), value: row.policy, options: Object.entries(words.policy),
+          field: 'policy', label: words.of(say.policy, row.name), value: row.policy, options: Object.entries(words.policy),
           save: (policy) => save(row, 'policy', { policy }),
         }),
       },
       number('queueDepth', say.queue, say.queueOf, { min: 0, max: 32 }),
       number('talkLimitMs', say.limit, say.limitOf, { min: 5, max: 600, scale: 1000 }),
       {
-        key: 'echo', label: say.echo, kind: 'middle', value: (row) => (row.echo ? 1 : 0), find: () => '', downFirst: true,
-        cell: (row) => tickField({ field: 'echo', label: say.echoOf(row.name), value: row.echo, save: (echo) => save(row, 'echo', { echo }) }),
+        key: 'echo', label: say.echo, kind: 'middle', value: (row) => (row.echo ? 1 : 0), downFirst: true,
+        cell: (row) => tickField({ field: 'echo', label: words.of(say.echoHint, row.name), value: row.echo, save: (echo) => save(row, 'echo', { echo }) }),
       },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
-        cell: (row) => button(words.remove, () => ask({
-          title: say.removeTitle(row.name), sentence: say.removeSentence(row.name, memberCount(row)), go: say.removeGo(row.name),
-          run: () => desk.act(() => remove(path`/channels/${row.id}`)),
-        }), { 'data-action': 'remove', 'aria-label': say.removeOf(row.name), class: 'small danger' }),
-      },
+      keys((row) => goes(desk, {
+        word: words.remove, name: row.name, sentence: say.removeSentence(row.name, memberCount(row)), action: 'remove', run: () => remove(path`/channels/${row.id}`),
+      })),
     ],
   });
 
   function otherRecord(row) {
     const [, n, unit] = /^(\d+)([md])$/.exec(row.record) ?? [null, '30', 'm'];
     form({
-      name: 'record', title: say.recordOf(row.name), go: words.save,
+      name: 'record', title: words.of(say.record, row.name), go: words.save,
       fields: h('div', { class: 'pair' },
         labelled(words.record.howMany, h('input', { type: 'number', name: 'n', min: 1, max: 1440, value: n, required: true, 'data-name': words.record.howMany })),
         labelled(words.record.unit, choice(Object.entries(words.record.units), unit, { name: 'unit' }))),

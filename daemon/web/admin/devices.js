@@ -1,13 +1,13 @@
 // Devices that were let in, and invitations that still let one in.
 
 import { get, path, remove } from './api.js';
-import { ask } from './ask.js';
-import { button, h } from './build.js';
-import { Table } from './table.js';
+import { goes } from './ask.js';
+import { h } from './build.js';
+import { keys, Table } from './table.js';
 import { words } from './words.js';
 
 const moment = (key, label) => ({
-  key, label, value: (row) => row[key], find: () => '', downFirst: true, cell: (row) => words.moment(row[key] * 1000),
+  key, label, value: (row) => row[key], downFirst: true, cell: (row) => words.moment(row[key] * 1000),
 });
 
 export function devices(desk) {
@@ -22,16 +22,12 @@ export function devices(desk) {
       moment('since', say.since),
       { key: 'by', label: say.by, value: (row) => (row.fromToken ? say.token : say.invitation), cell: (row) => (row.fromToken ? say.token : say.invitation) },
       {
-        key: 'online', label: say.now, brief: true, value: (row) => (online.has(row.id) ? 1 : 0), find: () => '', downFirst: true,
+        key: 'online', label: say.now, brief: true, value: (row) => (online.has(row.id) ? 1 : 0), downFirst: true,
         cell: (row) => h('span', { class: 'state', 'data-state': online.has(row.id) ? 'awake' : 'off' }, online.has(row.id) ? words.rollCall.online : words.rollCall.offline),
       },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
-        cell: (row) => button(say.lockOut, () => ask({
-          title: say.lockTitle(row.name), sentence: say.lockSentence(row.name), go: say.lockGo,
-          run: () => desk.act(() => remove(path`/devices/${row.id}`)),
-        }), { 'data-action': 'lock-out', 'aria-label': say.lockOf(row.name), class: 'small danger' }),
-      },
+      keys((row) => goes(desk, {
+        word: say.lockOut, name: say.of(row.name), sentence: say.lockSentence(row.name), action: 'lock-out', run: () => remove(path`/devices/${row.id}`),
+      })),
     ],
   });
   const { bar, count } = desk.bar({ table, counted: say.count });
@@ -54,14 +50,10 @@ export function invitations(desk) {
     columns: [
       { key: 'name', label: say.name, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
       moment('ends', say.ends),
-      { key: 'left', label: say.devices, brief: true, kind: 'number', value: (row) => row.devices, find: () => '', cell: (row) => say.used(row.used, row.devices) },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
-        cell: (row) => button(say.withdraw, () => ask({
-          title: say.withdrawTitle(row.name), sentence: say.withdrawSentence, go: say.withdrawGo,
-          run: () => desk.act(() => remove(path`/invitations/${row.id}`)),
-        }), { 'data-action': 'withdraw', 'aria-label': say.withdrawOf(row.name), class: 'small danger' }),
-      },
+      { key: 'left', label: say.devices, brief: true, kind: 'number', value: (row) => row.devices, cell: (row) => say.used(row.used, row.devices) },
+      keys((row) => goes(desk, {
+        word: say.withdraw, name: say.of(row.name), sentence: say.withdrawSentence, action: 'withdraw', run: () => remove(path`/invitations/${row.id}`),
+      })),
     ],
   });
   const { bar, count } = desk.bar({ table, counted: say.count });

@@ -22,13 +22,16 @@ function common(field, label, kind = '') {
 /** `save(value)` resolves to whether the box took it. */
 export function textField({ field, label, value, save, type = 'text', kind, ...more }) {
   const input = h('input', { type, value, autocomplete: 'off', ...common(field, label, kind), ...more });
-  input.addEventListener('change', () => {
-    if (input.value === input.defaultValue) return;
+  input.addEventListener('change', async () => {
+    const before = input.defaultValue;
+    if (input.value === before) return;
     if (type === 'number' && input.value === '') {
-      input.value = input.defaultValue;
+      input.value = before;
       return;
     }
-    during(input, save(type === 'number' ? Number(input.value) : input.value.trim()));
+    // It is said, not half-typed any more: the row may be drawn as the box answers.
+    input.defaultValue = input.value;
+    if (!await during(input, save(type === 'number' ? Number(input.value) : input.value.trim()))) input.defaultValue = before;
   });
   input.addEventListener('keydown', (event) => {
     if (event.key === 'Enter') input.blur();
@@ -87,6 +90,7 @@ export function momentField({ field, label, value, none, save }) {
       done = true;
       const chosen = momentOf(input.value);
       if (save_ && chosen !== value && (input.value === '' || chosen)) {
+        input.defaultValue = input.value;
         if (await during(input, save(chosen))) return;
       }
       rest();

@@ -1,11 +1,11 @@
 // People: who may be on this box, what they may do, and their way in.
 
 import { get, patch, path, post, put, remove } from './api.js';
-import { ask, form } from './ask.js';
+import { ask, form, goes } from './ask.js';
 import { button, choice, h, labelled, shape } from './build.js';
 import { showCard } from './card.js';
 import { choiceField, momentField, rightField, textField, tickField } from './fields.js';
-import { Table } from './table.js';
+import { keys, Table } from './table.js';
 import { momentOf } from './times.js';
 import { words } from './words.js';
 
@@ -30,58 +30,55 @@ export function people(desk) {
     {
       key: 'name', label: say.name, opens: true, value: (row) => row.name, find: (row) => `${row.name} ${row.id}`,
       cell: (row) => textField({
-        field: 'name', label: say.nameOf(row.name), value: row.name, maxlength: 64, save: (name) => save(row, 'name', { name }),
+        field: 'name', label: words.of(say.name, row.name), value: row.name, maxlength: 64, save: (name) => save(row, 'name', { name }),
       }),
     },
     {
       key: 'role', label: say.role, brief: true, value: (row) => words.role[row.role],
       cell: (row) => choiceField({
-        field: 'role', label: say.roleOf(row.name), value: row.role, options: Object.entries(words.role),
-        save: (role) => save(row, 'role', { role }),
+        field: 'role', label: words.of(say.role, row.name), value: row.role, options: Object.entries(words.role),
+        save: (role) => (row.id === desk.user && role !== 'admin' ? giveUp(row, role) : save(row, 'role', { role })),
       }),
     },
     {
-      key: 'emergency', label: say.emergency, kind: 'middle', value: (row) => (row.emergency ? 1 : 0), find: () => '', downFirst: true,
+      key: 'emergency', label: say.emergency, kind: 'middle', value: (row) => (row.emergency ? 1 : 0), downFirst: true,
       cell: (row) => tickField({
-        field: 'emergency', label: say.emergencyOf(row.name), value: row.emergency, save: (emergency) => save(row, 'emergency', { emergency }),
+        field: 'emergency', label: words.of(say.emergency, row.name), value: row.emergency, save: (emergency) => save(row, 'emergency', { emergency }),
       }),
     },
     {
-      key: 'ends', label: say.ends, kind: 'ends', value: (row) => row.ends ?? null, find: () => '',
+      key: 'ends', label: say.ends, kind: 'ends', value: (row) => row.ends ?? null,
       cell: (row) => momentField({
-        field: 'ends', label: say.endsOf(row.name), value: row.ends ?? null, none: say.noEnd, save: (ends) => save(row, 'ends', { ends }),
+        field: 'ends', label: words.of(say.ends, row.name), value: row.ends ?? null, none: say.noEnd, save: (ends) => save(row, 'ends', { ends }),
       }),
     },
   ];
   const ranks = { talk: 2, listen: 1 };
   const rights = () => channels.map((channel) => ({
-    key: `right:${channel.id}`, label: channel.name, kind: 'upright', downFirst: true, find: () => '',
+    key: `right:${channel.id}`, label: channel.name, kind: 'upright', downFirst: true,
     value: (row) => ranks[row.channels[channel.id]] ?? 0,
     cell: (row) => rightField({
       field: `right:${channel.id}`, label: say.rightOf(row.name, channel.name), value: row.channels[channel.id] ?? 'none',
       save: (right) => desk.change(table, row.id, `right:${channel.id}`, () => setRight(channel.id, row.id, right)),
     }),
   }));
-  const keys = {
-    key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
-    cell: (row) => [
-      button(say.invite, () => invite(row), { 'data-action': 'invite', 'aria-label': say.inviteOf(row.name), class: 'small' }),
-      button(words.remove, () => takeOff(row), { 'data-action': 'remove', 'aria-label': say.removeOf(row.name), class: 'small danger' }),
-    ],
-  };
-  const columns = () => [...fixed, ...rights(), keys];
+  const done = keys((row) => [
+    button(say.invite, () => invite(row), { 'data-action': 'invite', 'aria-label': words.does(say.invite, row.name), class: 'small' }),
+    goes(desk, { word: words.remove, name: row.name, sentence: say.removeSentence(row.name), action: 'remove', run: () => remove(path`/users/${row.id}`) }),
+  ]);
+  const columns = () => [...fixed, ...rights(), done];
   const table = new Table({ name: 'people', caption: words.tabs.people, columns: columns(), id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false } });
 
-  function takeOff(row) {
+  function giveUp(row, role) {
     ask({
-      title: say.removeTitle(row.name), sentence: say.removeSentence(row.name), go: say.removeGo(row.name),
-      run: () => desk.act(() => remove(path`/users/${row.id}`)),
+      title: say.giveUpTitle, sentence: say.giveUpSentence, go: say.giveUpGo, run: () => desk.act(() => patch(path`/users/${row.id}`, { role })),
     });
+    return false;
   }
 
   function invite(row) {
     form({
-      name: 'invite', title: say.inviteTitle(row.name), go: words.invite.go, fields: wayIn(),
+      name: 'invite', title: words.does(say.invite, row.name), go: words.invite.go, fields: wayIn(),
       run: async ({ elements }) => {
         const asked = { userId: row.id, hours: Number(elements.hours.value), devices: Number(elements.devices.value) };
         showCard(await desk.act(() => post('/invitations', asked)), desk.box);

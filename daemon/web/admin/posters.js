@@ -1,9 +1,9 @@
 // Posters for self-joining: who scans one and types a name is in, or waits here until somebody admits them.
 
 import { get, path, post, remove } from './api.js';
-import { ask, form } from './ask.js';
+import { form, goes } from './ask.js';
 import { button, choice, h, labelled, shape } from './build.js';
-import { Table } from './table.js';
+import { keys, Table } from './table.js';
 import { words } from './words.js';
 
 const say = words.posters;
@@ -21,20 +21,14 @@ export function posters(desk) {
         key: 'channels', label: words.tabs.channels, kind: 'wide', value: (row) => Object.keys(row.channels).map(nameOf).join(' '),
         cell: (row) => h('ul', { class: 'chips' }, Object.entries(row.channels).map(([id, right]) => h('li', {}, nameOf(id), h('small', {}, words.rights[right].toLowerCase())))),
       },
-      { key: 'used', label: say.used, kind: 'number', brief: true, value: (row) => row.used, find: () => '', downFirst: true, cell: (row) => say.usedOf(row.used, row.limit) },
-      { key: 'ends', label: say.ends, value: (row) => row.ends, find: () => '', cell: (row) => words.moment(row.ends * 1000) },
-      { key: 'guestHours', label: say.guests, value: (row) => row.guestHours, find: () => '', cell: (row) => words.hours(row.guestHours) },
-      { key: 'approval', label: say.approval, value: (row) => (row.approval ? 1 : 0), find: () => '', cell: (row) => (row.approval ? say.asks : say.open) },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
-        cell: (row) => [
-          h('a', { class: 'button small', href: `/admin/sheet.html#${encodeURIComponent(row.id)}`, target: '_blank', rel: 'opener', 'data-action': 'sheet', 'aria-label': say.sheetOf(row.name) }, say.sheet),
-          button(words.remove, () => ask({
-            title: say.removeTitle(row.name), sentence: say.removeSentence, go: say.removeGo(row.name),
-            run: () => desk.act(() => remove(path`/posters/${row.id}`)),
-          }), { 'data-action': 'remove', 'aria-label': say.removeOf(row.name), class: 'small danger' }),
-        ],
-      },
+      { key: 'used', label: say.used, kind: 'number', brief: true, value: (row) => row.used, downFirst: true, cell: (row) => say.usedOf(row.used, row.limit) },
+      { key: 'ends', label: say.ends, value: (row) => row.ends, cell: (row) => words.moment(row.ends * 1000) },
+      { key: 'guestHours', label: say.guests, value: (row) => row.guestHours, cell: (row) => words.hours(row.guestHours) },
+      { key: 'approval', label: say.approval, value: (row) => (row.approval ? 1 : 0), cell: (row) => (row.approval ? say.asks : say.open) },
+      keys((row) => [
+        h('a', { class: 'button small', href: `/admin/sheet.html#${encodeURIComponent(row.id)}`, target: '_blank', 'data-action': 'sheet', 'aria-label': words.of(say.sheet, row.name) }, say.sheet),
+        goes(desk, { word: words.remove, name: row.name, sentence: say.removeSentence, action: 'remove', run: () => remove(path`/posters/${row.id}`) }),
+      ]),
     ],
   });
   const nameOf = (id) => channels.get(id) ?? id;
@@ -45,21 +39,18 @@ export function posters(desk) {
     columns: [
       { key: 'name', label: say.who, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
       { key: 'poster', label: say.by, value: (row) => row.poster, cell: (row) => row.poster },
-      { key: 'since', label: say.since, value: (row) => row.since, find: () => '', cell: (row) => words.timeOfDay(row.since * 1000) },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys brief',
-        cell: (row) => [
-          button(say.admit, () => admit(row, true), { 'data-action': 'admit', 'data-field': 'admit', 'aria-label': say.admitOf(row.name), class: 'small primary' }),
-          button(say.turnAway, () => admit(row, false), { 'data-action': 'turn-away', 'data-field': 'turn-away', 'aria-label': say.turnAwayOf(row.name), class: 'small danger' }),
-        ],
-      },
+      { key: 'since', label: say.since, value: (row) => row.since, cell: (row) => words.timeOfDay(row.since * 1000) },
+      keys((row) => [
+        button(say.admit, () => admit(row, true), { 'data-action': 'admit', 'data-field': 'admit', 'aria-label': words.of(say.admit, row.name), class: 'small primary' }),
+        button(say.turnAway, () => admit(row, false), { 'data-action': 'turn-away', 'data-field': 'turn-away', 'aria-label': words.of(say.turnAway, row.name), class: 'small danger' }),
+      ], 'keys brief'),
     ],
   });
 
   function add() {
     const chosen = new Map();
     const field = ([id, name]) => {
-      const select = choice(Object.entries(words.rights), 'none', { 'data-channel': id, 'aria-label': say.rightOn(name) });
+      const select = choice(Object.entries(words.rights), 'none', { 'data-channel': id, 'aria-label': words.people.rightOf(say.guest, name) });
       chosen.set(id, select);
       return h('label', { class: 'line' }, h('span', {}, name), select);
     };

@@ -3,12 +3,13 @@
 import { file, get, path, query } from './api.js';
 import { button, choice, h, shape } from './build.js';
 import { during } from './fields.js';
-import { Table } from './table.js';
+import { keys, Table } from './table.js';
 import { clock, momentOf } from './times.js';
 import { words } from './words.js';
 
 const say = words.recordings;
 const PAGE = 50;
+const named = (word, row) => words.of(word, `${row.name}, ${words.moment(row.began)}`);
 const NAMESPACE = 'http://www.w3.org/2000/svg';
 
 /** Bars of 0 to 255 about a middle line; a second copy is coloured as far as it was played. */
@@ -135,20 +136,17 @@ export function recordings(desk) {
         key: 'wave', label: say.sound, plain: true, kind: 'wave',
         cell: (row) => h('span', { class: 'heard-of' }, waveform(row.waveform), waveform(row.waveform)),
       },
-      { key: 'durationMs', label: say.duration, kind: 'number', value: (row) => row.durationMs, find: () => '', downFirst: true, cell: (row) => clock(row.durationMs) },
+      { key: 'durationMs', label: say.duration, kind: 'number', value: (row) => row.durationMs, downFirst: true, cell: (row) => clock(row.durationMs) },
       {
         key: 'reason', label: say.ended, value: (row) => say.reasons[row.reason] ?? row.reason,
         cell: (row) => [say.reasons[row.reason] ?? row.reason, row.droppedPackets || !row.complete ? h('small', { class: 'warn' }, say.incomplete(row.droppedPackets)) : ''],
       },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys brief',
-        cell: (row) => [
-          button([shape('play'), say.play], (event) => trying(row, 'play', event.currentTarget, () => player.play(row, follow(row.transmissionId))),
-            { 'data-action': 'play', 'data-field': 'play', 'data-playing': 'false', class: 'small play', 'aria-label': say.playOf(row.name, words.moment(row.began)) }),
-          button(say.download, (event) => trying(row, 'download', event.currentTarget, () => download(row)),
-            { 'data-action': 'download', 'data-field': 'download', class: 'small', 'aria-label': say.downloadOf(row.name, words.moment(row.began)) }),
-        ],
-      },
+      keys((row) => [
+        button([shape('play'), say.play], (event) => trying(row, 'play', event.currentTarget, () => player.play(row, follow(row.transmissionId))),
+          { 'data-action': 'play', 'data-field': 'play', 'data-playing': 'false', class: 'small play', 'aria-label': named(say.play, row) }),
+        button(say.download, (event) => trying(row, 'download', event.currentTarget, () => download(row)),
+          { 'data-action': 'download', 'data-field': 'download', class: 'small', 'aria-label': named(say.download, row) }),
+      ], 'keys brief'),
     ],
   });
 

@@ -21,21 +21,21 @@ export function rollCall(desk) {
     columns: [
       { key: 'name', label: say.name, opens: true, value: (row) => row.name, cell: (row) => h('b', {}, row.name) },
       {
-        key: 'lastHeard', label: say.heard, brief: true, value: (row) => row.lastHeard ?? 0, find: () => '', downFirst: true,
+        key: 'lastHeard', label: say.heard, brief: true, value: (row) => row.lastHeard ?? 0, downFirst: true,
         cell: (row) => (row.lastHeard
           ? h('span', { class: 'state', 'data-state': 'heard' }, shape('hearing'), say.at(words.timeOfDay(row.lastHeard)))
           : h('span', { class: 'state', 'data-state': 'unheard' }, shape('idle'), say.notYet)),
       },
       {
-        key: 'levelDb', label: say.level, value: (row) => row.levelDb ?? null, find: () => '',
+        key: 'levelDb', label: say.level, value: (row) => row.levelDb ?? null,
         cell: (row) => h('span', { class: 'state', 'data-state': row.lastHeard ? level(row.levelDb) : 'none' }, row.lastHeard ? say.levelOf[level(row.levelDb)](row.levelDb) : ''),
       },
       {
-        key: 'lostPercent', label: say.lost, value: (row) => row.lostPercent ?? null, find: () => '', downFirst: true,
+        key: 'lostPercent', label: say.lost, value: (row) => row.lostPercent ?? null, downFirst: true,
         cell: (row) => h('span', { class: 'state', 'data-state': row.lostPercent >= LOST_WORTH_A_WORD ? 'quiet' : 'none' }, row.lastHeard && row.lostPercent !== null ? say.lostOf(row.lostPercent) : ''),
       },
-      { key: 'transmissions', label: say.talks, kind: 'number', value: (row) => row.transmissions, find: () => '', downFirst: true, cell: (row) => say.talked(row.transmissions, row.seconds) },
-      { key: 'online', label: say.now, value: (row) => (row.online ? 1 : 0), find: () => '', downFirst: true, cell: (row) => h('span', { class: 'state', 'data-state': row.online ? 'awake' : 'off' }, row.online ? say.online : say.offline) },
+      { key: 'transmissions', label: say.talks, kind: 'number', value: (row) => row.transmissions, downFirst: true, cell: (row) => say.talked(row.transmissions, row.seconds) },
+      { key: 'online', label: say.now, value: (row) => (row.online ? 1 : 0), downFirst: true, cell: (row) => h('span', { class: 'state', 'data-state': row.online ? 'awake' : 'off' }, row.online ? say.online : say.offline) },
     ],
   });
   const which = choice(Object.entries(say.which), 'all', { 'aria-label': say.show, 'data-field': 'which' });
@@ -56,7 +56,7 @@ export function rollCall(desk) {
     element: h('div', { class: 'section' }, bar, summary, table.element),
     live: true,
     async load() {
-      everyone = (await get('/roll-call')).people;
+      everyone = (await get('/roll-call')).people.sort((a, b) => a.name.localeCompare(b.name));
       draw();
     },
   };

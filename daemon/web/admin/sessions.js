@@ -1,9 +1,9 @@
 // Sessions: whose device is connected from where, on which channels, and who talks. A kick ends one; the device may come back.
 
 import { get, path, remove } from './api.js';
-import { ask } from './ask.js';
-import { button, h, shape } from './build.js';
-import { Table } from './table.js';
+import { goes } from './ask.js';
+import { h, shape } from './build.js';
+import { keys, Table } from './table.js';
 import { words } from './words.js';
 
 const say = words.sessions;
@@ -27,20 +27,16 @@ export function sessions(desk) {
         cell: (row) => h('span', { class: 'state', 'data-state': row.presence }, say.presenceOf[row.presence]),
       },
       { key: 'address', label: say.address, value: (row) => row.address, cell: (row) => h('code', {}, row.address) },
-      { key: 'since', label: say.since, value: (row) => row.since, find: () => '', downFirst: true, cell: (row) => words.moment(row.since * 1000) },
+      { key: 'since', label: say.since, value: (row) => row.since, downFirst: true, cell: (row) => words.moment(row.since * 1000) },
       { key: 'position', label: say.position, value: (row) => row.position ?? null, cell: (row) => row.position ?? '' },
       {
         key: 'channels', label: words.tabs.channels, kind: 'wide', value: (row) => row.channels.length, find: (row) => onChannels(row).map(nameOf).join(' '), downFirst: true,
         cell: (row) => h('ul', { class: 'chips' }, onChannels(row).map((on) =>
           h('li', { 'data-state': state(on) }, on.talking ? shape('on-air') : null, nameOf(on), h('small', {}, say.channelState[state(on)])))),
       },
-      {
-        key: 'keys', label: words.table.keys, unseen: true, plain: true, kind: 'keys',
-        cell: (row) => button(say.kick, () => ask({
-          title: say.kickTitle(row.name), sentence: say.kickSentence(row.name, row.address), go: say.kickGo(row.name),
-          run: () => desk.act(() => remove(path`/sessions/${row.sessionId}`)),
-        }), { 'data-action': 'kick', 'aria-label': say.kickOf(row.name, row.address), class: 'small danger' }),
-      },
+      keys((row) => goes(desk, {
+        word: say.kick, name: row.name, sentence: say.kickSentence(row.name, row.address), action: 'kick', run: () => remove(path`/sessions/${row.sessionId}`),
+      })),
     ],
   });
   const { bar, count } = desk.bar({ table, counted: say.count });

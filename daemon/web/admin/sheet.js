@@ -5,10 +5,14 @@ import { path, sheet } from './api.js';
 
 const id = decodeURIComponent(location.hash.slice(1));
 try {
-  const made = new DOMParser().parseFromString(await sheet(path`/posters/${id}/sheet`), 'text/html');
+  let css = '';
+  const markup = (await sheet(path`/posters/${id}/sheet`)).replace(/<style>(.*?)<\/style>/gs, (_, found) => {
+    css += found;
+    return '';
+  });
+  const made = new DOMParser().parseFromString(markup, 'text/html');
   const styles = new CSSStyleSheet();
-  styles.replaceSync([...made.querySelectorAll('style')].map((style) => style.textContent).join('\n'));
-  for (const style of made.querySelectorAll('style, script')) style.remove();
+  styles.replaceSync(css);
   document.adoptedStyleSheets = [styles];
   document.title = made.title;
   document.body.replaceChildren(...made.body.childNodes);

@@ -99,7 +99,7 @@ export class Table {
 
   #arrange() {
     const found = (row) => {
-      const text = this.columns.map((column) => column.find?.(row) ?? column.value?.(row) ?? '').join(' ').toLowerCase();
+      const text = this.columns.map((column) => textual(column.find?.(row) ?? column.value?.(row))).join(' ').toLowerCase();
       return this.#asked.split(/\s+/).every((word) => text.includes(word));
     };
     let order = [...this.#rows].filter(([, row]) => !this.#asked || found(row));
@@ -176,6 +176,11 @@ export class Table {
   }
 }
 
+/** The column of what can be done with a row. */
+export const keys = (cell, kind = 'keys') => ({ key: 'keys', label: words.table.keys, unseen: true, plain: true, kind, cell });
+
+// Numbers are sorted by, not looked for.
+const textual = (value) => (typeof value === 'string' ? value : '');
 const letters = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
 function compare(a, b) {
   if (typeof a === 'number' && typeof b === 'number') return a - b;

@@ -4,56 +4,36 @@
 //   box --> link --> session --> channels, talks (missed), calls, positions --> tiles and side
 //   tracks --> hearing: volume, selected or rest, two outputs
 //
-// For tests and for whoever looks from outside, window.pttd, read-only:
-//   connected, session, user, box, link, microphone, soundBlocked, press   as on the talk page
-//   connectedAt     ms from the start of the page until all channels were connected; null before
-//   channels[id]    {name, group, state, joined, muted, selected, missed: [transmissionId], talk: null | {transmissionId,
-//                   name, level, own}, talking, sending, pc, volume, recorded, members, last}; `state` is the tile's
-//                   data-state (lamp() in tiles.js), `talking` true while this page holds the floor there
-//   position        null or the id of ours; positions: [{positionId, holder}]; positionLost: null or {positionId, by}
-//   calls, emergencies   as the box told them; urgent: emergencies not acknowledged here
-//   replaying       null or {transmissionId, channelId, startedAfterMs}; startedAfterMs (key to sound) null until it sounds;
-//                   lastReplay: the same after its end
-//   order           the ids as the tiles stand; the first nine have the keys 1 to 9
-//   ducked          the rest steps back for a selected channel
-//   level(id)       RMS of what this desk plays of a channel now, 0 where it is muted
-//   analyser(id)    the AnalyserNode behind its volume, null where it is muted or not connected
-//   .tile[data-channel]   data-state, data-selected, data-muted; in it .select, .talk, .listen, .volume, .missed, .people
-//   #position-dialog      open until somebody has sat down; #position-list button[data-position], #position-name
-//   #call-list li[data-call], li[data-emergency]   .take, .done, .acknowledge, .clear; #banner, #banner-acknowledge
-//   #said           what became of the last press, in words; #said-action its button
+// What it shows to tests and to whoever looks from outside is written down in daemon/design/dispatch.md.
 
 import { holdable, wireEnds } from '/js/button.js';
 import { keepScreenOn, watchAttention } from '/js/device.js';
 import { Link } from '/js/link.js';
 import { Microphone } from '/js/microphone.js';
 import { Session } from '/js/session.js';
-import {
-  forgetInvitation, keepDevice, keepName, redeem, secretIn, storedDevice, storedName, takeInvitation, usedHere,
-} from '/js/sign-in.js';
 import { Talking } from '/js/talking.js';
 import { Arrivals } from './arrivals.js';
+import { Bars } from './bars.js';
 import { Calls } from './calls.js';
 import { ChannelPanel } from './channel-panel.js';
 import { Desk } from './desk.js';
-import { attribute, byId, text } from './dom.js';
+import { byId, text } from './dom.js';
+import { Entry } from './entry.js';
 import { Hearing } from './hearing.js';
 import { wireKeys } from './keys.js';
 import { Log } from './log.js';
+import { showOutside } from './outside.js';
 import { Positions } from './position.js';
 import { PositionDialog } from './position-dialog.js';
 import { Recordings } from './recordings.js';
 import { Settings } from './settings.js';
 import { Talks } from './talks.js';
-import { lamp, Tiles } from './tiles.js';
-import { clock, keyName, wordAt, words } from './words.js';
+import { Tiles } from './tiles.js';
+import { wordAt, words } from './words.js';
 
-const SAID_MS = 6000;
 const DRAW_EVERY_MS = 50;
 const LIVE_EVERY_MS = 80;
 
-let device = storedDevice();
-let passing = null;
 let drawing = 0;
 let live = 0;
 let connectedAt = null;
@@ -61,9 +41,10 @@ let ducked = false;
 /** Our own transmissions that run: `{transmissionId, since}` by channel id. */
 const onAir = new Map();
 
+const entry = new Entry({ connect: (device) => link.connect(device), leave, say });
 const desk = new Desk();
 const log = new Log(byId('log-list'));
-const link = new Link({ welcome, receive, cut, refused: signedOut, changed: drawSoon });
+const link = new Link({ welcome, receive, cut, refused: (sentence) => entry.signedOut(sentence), changed: drawSoon });
 const hearing = new Hearing({ place: byId('sound'), changed: drawSoon, refused: () => say(words.said.output, 'bad') });
 const microphone = new Microphone({ changed: microphoneChanged, replaced: microphoneReplaced });
 const session = new Session({
@@ -76,9 +57,9 @@ const talking = new Talking({ session, microphone, sound: hearing, targets, aire
 const { press } = talking;
 const positions = new Positions({ desk, session, ask: () => chooser.open(), seated, gone: positionGone, changed: drawSoon });
 const talks = new Talks({ desk, session, hearing, misses, over: talkOver, said: nothingToReplay, changed: talksChanged });
-const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: drawSoon });
+const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: draw });
 const arrivals = new Arrivals({ say });
-const settings = new Settings({ desk, hearing, microphone, on: { outputs: changed } });
+const settings = new Settings({ desk, hearing, microphone, on: { outputs: changed, key: drawSoon } });
 const chooser = new PositionDialog({ session, positions });
 const holds = { begin, end: (reason, begun) => press.end(reason, begun), toggle };
 const tiles = new Tiles({
@@ -94,6 +75,7 @@ const tiles = new Tiles({
     },
   },
 });
+const bars = new Bars({ link, session, desk, press, positions, talks, calls, hearing, microphone, settings, changed: drawSoon });
 const channelPanel = new ChannelPanel({ session, talks, on: { move, replay: (...which) => talks.replay(...which) } });
 const recordings = new Recordings({ desk, session, talks, replay: (...which) => talks.replay(...which) });
 
@@ -123,8 +105,7 @@ function draw() {
   calls.draw();
   chooser.draw();
   channelPanel.draw();
-  drawTop();
-  drawFoot();
+  bars.draw();
   animate();
 }
 
@@ -138,80 +119,6 @@ function balance() {
   }
   ducked = selectedTalks;
   hearing.duck(ducked);
-}
-
-function drawTop() {
-  text(byId('box-name'), session.box || words.title);
-  text(byId('position'), positions.mine ? words.top.position(positions.mine) : words.top.noPosition);
-  attribute(byId('link'), 'data-state', link.connected ? 'good' : link.broken ? 'bad' : 'wait');
-  text(byId('link-words'), link.connected ? session.me?.name ?? '' : words.link.short[link.state] ?? link.state);
-  byId('link').title = link.sentence;
-  const missed = talks.missedInAll;
-  text(byId('missed-count'), missed ? words.tile.missed(missed) : '');
-  text(byId('call-count'), calls.open ? String(calls.open) : '');
-  attribute(byId('open-side'), 'aria-label', words.top.side(calls.open));
-  attribute(byId('app'), 'data-link', link.connected ? 'good' : 'bad');
-  const urgent = calls.urgent[0];
-  const busy = [...session.channels.values()].find((channel) => channel.talk && desk.selected.has(channel.id));
-  const title = [urgent && words.announce.emergency(urgent.raiser.name, ''), busy && `${busy.talk.talker.name} · ${busy.name}`, words.title, session.box];
-  document.title = title.filter(Boolean).join(' · ');
-}
-
-function drawFoot() {
-  const mine = [...session.channels.values()].filter((channel) => channel.mine.state !== 'idle');
-  const named = (state) => mine.filter((channel) => channel.mine.state === state);
-  const air = named('onair');
-  const since = Math.min(...air.map((channel) => channel.mine.since));
-  const m = words.master;
-  const state = !press.active ? 'idle' : air.length ? 'onair' : named('queued').length ? 'queued' : named('pressed').length ? 'pressed' : 'denied';
-  attribute(byId('master'), 'data-state', state);
-  attribute(byId('master'), 'data-none', desk.selected.size ? null : 'true');
-  text(byId('master-word'), air.length ? m.onAir(clock(performance.now() - since)) : state === 'pressed' ? m.pressed : m.idle(selectedChannels().length));
-  text(byId('master-key'), m.key(keyName(settings.talkKey)));
-  drawSaid(mine, named);
-  byId('stop-replay').hidden = !talks.replaying;
-}
-
-function drawSaid(mine, named) {
-  const told = notice(mine, named);
-  attribute(byId('said'), 'data-kind', told.kind);
-  text(byId('said-words'), told.sentence);
-  byId('said-action').hidden = !told.action;
-  text(byId('said-action'), told.action ?? '');
-}
-
-function notice(mine, named) {
-  if (link.closed) return { kind: 'bad', sentence: link.sentence, action: words.link.back[link.state], run: connect };
-  if (!link.connected) return { kind: link.broken ? 'bad' : 'wait', sentence: link.sentence };
-  if (mine.length) return pressed(named);
-  if (positions.lost) {
-    const { positionId, by } = positions.lost;
-    const sentence = by ? words.position.lost(positionId, by) : words.position.lostToNobody(positionId);
-    return { kind: 'bad', sentence, action: words.position.takeBack, run: () => positions.take(positionId) };
-  }
-  if (passing) return passing;
-  if (talks.replaying) {
-    const { name, channelId, began } = talks.replaying;
-    return { kind: 'good', sentence: words.replay.playing(name, session.channels.get(channelId)?.name ?? channelId, began) };
-  }
-  if (hearing.blocked) return { kind: 'wait', sentence: words.said.blocked };
-  if (microphone.refused || microphone.state === 'lost') return { kind: 'bad', sentence: words.microphone[microphone.state] };
-  return { kind: 'none', sentence: words.said.ready };
-}
-
-/** What became of the channels a press asked for, those that refused by name. */
-function pressed(named) {
-  const names = (state) => named(state).map((channel) => channel.name);
-  const s = words.said;
-  const sentences = [
-    named('onair').length && s.onAir(names('onair')),
-    named('pressed').length && s.asking(names('pressed')),
-    ...named('queued').map((channel) => s.queued(channel.name, channel.mine.position)),
-    ...named('denied').map((channel) => s.refused(channel.name, channel.mine.reason, channel.mine.name)),
-    ...named('revoked').map((channel) => s.revoked(channel.name, channel.mine.reason)),
-  ].filter(Boolean);
-  const kind = named('denied').length || named('revoked').length ? 'wait' : named('onair').length ? 'air' : 'wait';
-  return { kind, sentence: sentences.join(' ') };
 }
 
 // Times and levels move only while someone talks; a page at rest sets no timer.
@@ -229,7 +136,7 @@ const still = matchMedia('(prefers-reduced-motion: reduce)');
 function drawLive() {
   if (document.visibilityState === 'hidden') return;
   tiles.drawClock(look());
-  if (onAir.size) drawFoot();
+  if (onAir.size) bars.drawFoot();
   if (still.matches) return;
   for (const channel of session.channels.values()) {
     // -60 dBFS draws nothing, -10 dBFS all of it.
@@ -238,15 +145,8 @@ function drawLive() {
   }
 }
 
-/** Says a sentence for a while. */
-function say(sentence, kind = 'good') {
-  clearTimeout(passing?.timer);
-  const timer = setTimeout(() => {
-    passing = null;
-    drawSoon();
-  }, SAID_MS);
-  passing = { kind, sentence, timer };
-  drawSoon();
+function say(...what) {
+  bars.say(...what);
 }
 
 function announce(sentence) {
@@ -263,15 +163,9 @@ function reloadWhenIdle() {
 
 // The box ---------------------------------------------------------------------------------------------------------
 
-function connect() {
-  show('desk');
-  link.connect(device);
-}
-
 function welcome(message) {
-  if (message.device) device = keep(message.device);
-  keepName(message.user.name);
-  if (message.user.role === 'user') return turnAway();
+  entry.welcome(message);
+  if (message.user.role === 'user') return entry.turnAway();
   log.add('link', words.log.connected(message.box));
   const resumed = session.welcome(message);
   if (!resumed) calls.forget();
@@ -458,7 +352,7 @@ function seated(from, again) {
 
 function positionGone() {
   hearing.tone('deny');
-  announce(notice([], () => []).sentence);
+  announce(bars.notice().sentence);
   draw();
 }
 
@@ -472,7 +366,7 @@ function go(channelId) {
 
 // A clicked control gives the focus back, so that the talk key talks again; one reached by keyboard keeps it.
 addEventListener('click', (event) => {
-  if (event.detail > 0) event.target.closest?.('button')?.blur();
+  if (event.detail > 0 && !settings.learning) event.target.closest?.('button')?.blur();
 });
 
 const focusedTile = () => document.activeElement?.closest?.('.tile')?.dataset.channel ?? null;
@@ -511,7 +405,6 @@ click('open-settings', () => openPanel('settings', () => settings.open(
 click('open-side', () => { byId('app').dataset.side = 'open'; });
 click('side-close', () => { delete byId('app').dataset.side; });
 click('stop-replay', () => talks.stop());
-click('said-action', () => notice([], () => []).run?.());
 for (const id of panels) byId(id).querySelector('.close').addEventListener('click', () => byId(id).close());
 byId('search').addEventListener('input', drawSoon);
 byId('notes').addEventListener('input', () => {
@@ -578,16 +471,7 @@ addEventListener('pagehide', () => positions.flush());
 
 // Signing in ------------------------------------------------------------------------------------------------------
 
-/** 'sign-in', 'no-right' or 'desk'. */
-function show(view) {
-  attribute(byId('app'), 'data-view', view);
-}
-
-function keep(credential, mark) {
-  if (!keepDevice(credential, mark)) say(words.signIn.storage, 'bad');
-  return credential;
-}
-
+/** Off the box and off the microphone. */
 function leave(sentence) {
   press.end('signed out');
   arrivals.stop();
@@ -597,104 +481,12 @@ function leave(sentence) {
   microphone.release();
 }
 
-function turnAway() {
-  leave(words.noRight);
-  show('no-right');
-}
-
-function signedOut(sentence) {
-  leave(sentence);
-  device = null;
-  forgetInvitation();
-  askForInvitation(sentence);
-}
-
-function askForInvitation(sentence, mayStay = device !== null) {
-  text(byId('sign-in-words'), sentence);
-  byId('stay').hidden = !mayStay;
-  text(byId('stay'), words.signIn.stay(storedName()));
-  show('sign-in');
-}
-
-async function enter(secret) {
-  if (!secret || await usedHere(secret)) return device ? connect() : askForInvitation(words.signIn.none);
-  // It may be for someone else than who is signed in here: nobody goes on unawares as the one before.
-  leave(words.signIn.signing);
-  askForInvitation(words.signIn.signing, false);
-  const answer = await redeem(secret);
-  if (answer.device) {
-    device = keep(answer.device, answer.mark);
-    return connect();
-  }
-  byId('invitation').value = `${location.origin}/dispatch#i=${secret}`;
-  askForInvitation(answer.refused ?? words.signIn.noBox);
-}
-
-byId('sign-in-form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  const secret = secretIn(byId('invitation').value);
-  if (secret) enter(secret);
-  else askForInvitation(words.signIn.notALink);
+showOutside({
+  link, session, desk, press, microphone, hearing, positions, talks, calls, look,
+  now: () => ({ connectedAt, ducked }),
 });
-click('stay', connect);
-addEventListener('hashchange', async () => {
-  const secret = takeInvitation();
-  if (secret && !await usedHere(secret)) enter(secret);
-});
-
-// From outside ----------------------------------------------------------------------------------------------------
-
-function outline(channel) {
-  const { id, mine, talk } = channel;
-  const own = mine.state === 'onair';
-  const runs = own ? { ...mine, name: session.me.name } : talk && { ...talk, name: talk.talker.name };
-  const transport = session.transports.get(id);
-  return Object.freeze({
-    name: channel.name,
-    group: channel.group,
-    state: lamp(channel, look())[0],
-    joined: channel.joined,
-    muted: channel.muted,
-    selected: desk.selected.has(id),
-    missed: [...talks.missed(id)],
-    talk: runs && { transmissionId: runs.transmissionId, name: runs.name, level: runs.level, own },
-    talking: own,
-    sending: transport?.sending ?? false,
-    pc: transport?.state ?? null,
-    volume: desk.volume(id),
-    recorded: channel.recorded,
-    members: [...channel.members.values()],
-    last: talks.last(id),
-  });
-}
-
-Object.defineProperty(window, 'pttd', { get: () => Object.freeze({
-  connected: link.connected,
-  connectedAt,
-  session: session.me?.sessionId ?? null,
-  user: session.me?.userId ?? null,
-  box: session.box,
-  link: link.state,
-  microphone: microphone.state,
-  soundBlocked: hearing.blocked,
-  press: press.active,
-  channels: Object.fromEntries([...session.channels.values()].map((channel) => [channel.id, outline(channel)])),
-  order: desk.sorted(session.channels).map((channel) => channel.id),
-  position: positions.mine,
-  positions: positions.all,
-  positionLost: positions.lost,
-  calls: calls.calls,
-  emergencies: calls.emergencies,
-  urgent: calls.urgent,
-  replaying: talks.replaying,
-  lastReplay: talks.lastReplay,
-  ducked,
-  level: (id) => hearing.level(id),
-  analyser: (id) => hearing.analyser(id),
-}) });
-
 for (const element of document.querySelectorAll('[data-word]')) element.textContent = wordAt(element.dataset.word);
 for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', wordAt(element.dataset.label));
 for (const element of document.querySelectorAll('[data-hint]')) element.placeholder = wordAt(element.dataset.hint);
 draw();
-enter(takeInvitation());
+entry.start();

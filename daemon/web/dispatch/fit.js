@@ -35,7 +35,7 @@ function choose(smallest, width, height, sizes) {
       height: Math.min(MOST.height, (height + GAP) / rows - GAP),
     };
     const score = Math.min(tile.width / smallest.width, tile.height / smallest.height);
-    const wider = best && Math.abs(score - best.score) < 1e-6 && tile.width * tile.height > best.width * best.height;
+    const wider = best && Math.abs(score - best.score) < 1e-6 && tile.width * tile.height >= best.width * best.height;
     if (!best || score > best.score + 1e-6 || wider) best = { ...tile, score };
   }
   best.height = Math.max(smallest.height, best.height);

@@ -12,16 +12,20 @@ import { playTone } from '/js/sound.js';
 const DUCKED = 10 ** (-15 / 20);
 const DUCK_S = { down: 0.03, up: 0.25 };
 const RAMP_S = 0.015;
+const ONCE_MS = 200;
 
 export class Hearing {
   /** The browser refuses to play before a click or a key. */
   blocked = false;
+  /** The node every replay goes through. */
+  replayed = null;
   #context = null;
   #buses = null;
   /** By channel id: `{stream, muted, volume, selected, graph}`; graph only while it is heard. */
   #channels = new Map();
   #outputs = { mode: 'one', selected: null, rest: null };
   #ducked = false;
+  #sounded = { name: '', at: 0 };
   #samples = new Float32Array(512);
 
   /** `changed()` when what can be heard has changed; `refused()` where an output cannot be used. */
@@ -98,7 +102,11 @@ export class Hearing {
     for (const bus of Object.values(this.#buses)) if (bus.element?.paused) this.#run(bus.element);
   }
 
+  /** Three channels that are granted at once sound as one. */
   tone(name) {
+    const now = performance.now();
+    if (name === this.#sounded.name && now - this.#sounded.at < ONCE_MS) return;
+    this.#sounded = { name, at: now };
     if (this.#context?.state === 'running') playTone(this.#context, name, this.#buses.selected.input);
   }
 
@@ -106,7 +114,7 @@ export class Hearing {
   replay(buffer, over) {
     this.#start();
     const source = new AudioBufferSourceNode(this.#context, { buffer });
-    source.connect(this.#buses.selected.input);
+    source.connect(this.replayed);
     source.onended = over;
     source.start();
     return () => {
@@ -149,6 +157,8 @@ export class Hearing {
     this.#context = context;
     const bus = () => ({ input: new GainNode(context), side: null, stream: null, element: null });
     this.#buses = { selected: bus(), rest: bus() };
+    this.replayed = new AnalyserNode(context, { fftSize: 2048, smoothingTimeConstant: 0 });
+    this.replayed.connect(this.#buses.selected.input);
     context.onstatechange = () => {
       this.blocked = context.state !== 'running';
       this.changed();

@@ -4,6 +4,9 @@ import { byId, make, relist, sure } from './dom.js';
 import { words } from './words.js';
 
 export class PositionDialog {
+  mayClose = false;
+  #wanted = false;
+
   constructor({ session, positions }) {
     Object.assign(this, { session, positions });
     this.dialog = byId('position-dialog');
@@ -19,17 +22,23 @@ export class PositionDialog {
     this.dialog.addEventListener('cancel', (event) => {
       if (!this.mayClose) event.preventDefault();
     });
+    // A browser asks only once before it closes a dialog all the same.
+    this.dialog.addEventListener('close', () => {
+      if (this.#wanted && !this.mayClose) this.open();
+    });
   }
 
   /** `mayClose`: there is a desk to go back to. */
   open(mayClose = false) {
     this.mayClose = mayClose;
+    this.#wanted = true;
     if (!this.dialog.open) this.dialog.showModal();
     if (!this.positions.all?.length) byId('position-name').value ||= words.position.first;
     this.draw();
   }
 
   close() {
+    this.#wanted = false;
     this.dialog.close();
   }
 

@@ -16,7 +16,7 @@ export class Settings {
   learning = false;
   #devices = [];
 
-  /** `on`: outputs() when the desk's outputs have changed, microphone(id). */
+  /** `on`: outputs() when the desk's outputs have changed, key() when the talk key has. */
   constructor({ desk, hearing, microphone, on }) {
     Object.assign(this, { desk, hearing, on, taker: microphone });
     const kept = JSON.parse(recall(KEPT));
@@ -81,6 +81,7 @@ export class Settings {
     const clash = OWN.test(event.code);
     if (!clash) this.talkKey = event.code;
     this.#keep();
+    this.on.key();
     this.draw(clash && event.code !== 'Escape' ? words.settings.clash : '');
   }
 

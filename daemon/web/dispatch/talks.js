@@ -69,6 +69,17 @@ export class Talks {
   sat() {
     this.#since = this.#desk.seen;
     for (const channel of this.session.channels.values()) this.#catchUp(channel);
+    if (this.#since) this.#lookBack(this.#since);
+  }
+
+  // JOINED tells the last ten of a channel; what was recorded before those was missed as well.
+  async #lookBack(since) {
+    const { recordings } = await box.recordings({ limit: 500 }).catch(() => ({ recordings: [] }));
+    for (const { transmissionId, channelId, userId } of recordings) {
+      const told = this.past.get(channelId)?.some((talk) => talk.transmissionId === transmissionId);
+      const here = this.session.channels.has(channelId) && userId !== this.session.me?.userId;
+      if (here && !told && transmissionId > since) this.#miss(channelId, transmissionId);
+    }
   }
 
   #catchUp(channel) {
@@ -176,7 +187,6 @@ export class Talks {
       this.#next();
     });
     replay.startedAfterMs = performance.now() - asked;
-    this.lastReplay = replay;
     this.#unmiss(channelId, transmissionId);
     this.changed();
   }
@@ -202,6 +212,7 @@ export class Talks {
   #halt() {
     this.#stop?.();
     this.#stop = null;
+    if (this.replaying?.startedAfterMs != null) this.lastReplay = this.replaying;
     this.replaying = null;
   }
 

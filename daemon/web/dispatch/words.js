@@ -37,7 +37,6 @@ export const words = {
     none: 'You are on no channel yet. Ask whoever runs the box.',
     nothingFound: 'No channel and nobody is called that.',
     otherGroup: 'Other channels',
-    keepClosed: 'Reconnecting: nothing is heard and nothing can be said until the box answers.',
   },
 
   tile: {
@@ -67,7 +66,7 @@ export const words = {
   },
 
   master: {
-    idle: (n) => (n ? `Talk on ${plural(n, 'selected channel', 'selected channels')}` : 'Select channels to talk on'),
+    idle: (n) => (n ? `Talk on ${n} selected` : 'Select channels to talk on'),
     onAir: (time) => `On air ${time}`,
     pressed: 'Asking …',
     key: (name) => `Hold ${name}`,
@@ -82,7 +81,6 @@ export const words = {
     revoked: (name, reason) => `${name}: ${(shared.revoked[reason] ?? shared.revoked.other).toLowerCase()}.`,
     noneSelected: 'No channel is selected. Click a channel’s name, or hold Shift and press its number.',
     blocked: 'The browser keeps the sound off until you click or press a key.',
-    outdated: 'The box has a newer page.',
     removed: (name) => `You were taken off ${name}.`,
     ended: (name) => `The transmission on ${name} was ended.`,
     silenced: (who, channel, minutes) => `${who} may not talk on ${channel} for ${plural(minutes, 'minute', 'minutes')}.`,
@@ -108,7 +106,6 @@ export const words = {
     takeOver: (name) => `Take over from ${name}`,
     remove: 'Remove',
     removeSure: (name) => `Remove ${name} for good?`,
-    fresh: 'A new position',
     freshLabel: 'Name of a new position',
     make: 'Make it and sit down',
     without: 'Work without a position',

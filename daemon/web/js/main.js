@@ -10,7 +10,6 @@ import { Calls } from './calls.js';
 import { keepScreenOn, vibrate, watchAttention } from './device.js';
 import { Link } from './link.js';
 import { Microphone } from './microphone.js';
-import { page } from './page.js';
 import { Replay } from './replay.js';
 import { Session } from './session.js';
 import {
@@ -27,6 +26,15 @@ const SELECTED = 'pttd.selected';
 const NOTICE_MS = 6000;
 const DRAW_EVERY_MS = 50;
 const AWAY_WORTH_A_WORD_MS = 3000;
+
+const page = {
+  /** The id of the channel that is heard and talked on. */
+  selected: null,
+  /** A tap talks until the next tap. */
+  latch: false,
+  /** The emergency key is down and its ring grows. */
+  emergencyHeld: false,
+};
 
 const byId = (id) => document.getElementById(id);
 
@@ -277,11 +285,11 @@ function talkBegan(channel) {
   }
 }
 
-/** One channel is heard and talked on: the one of before, or the first one to talk on. */
+/** One channel is heard and talked on: the one of before, or the first one to talk on where others hear it. */
 function chooseOne() {
   if (selected()) return;
   const channels = [...session.channels.values()];
-  const first = channels.find((each) => each.rights.talk) ?? channels[0];
+  const first = channels.find((each) => each.rights.talk && !each.echo) ?? channels[0];
   page.selected = (session.channels.get(recall(SELECTED)) ?? first)?.id ?? null;
   selected()?.seen();
 }

@@ -6,8 +6,8 @@ import { Transport } from './transport.js';
 
 // What is urgent is connected first; the others do not wait for it longer than this.
 const OTHERS_AFTER_MS = 1500;
-// Fifty that connect at once all come late; a few at a time, and the first ones sound while the last ones wait.
-const SIDE_BY_SIDE = 8;
+// Fifty that connect at once all come late; some at a time, and the first ones sound while the last ones wait.
+const SIDE_BY_SIDE = 10;
 
 export class Session {
   /** Who we are to the others: `{sessionId, userId, name, role}`. */

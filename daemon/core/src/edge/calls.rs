@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Edge, Happening};
 use crate::dispatch::{Owner, TooMany};
-use crate::ids::{ChannelId, SessionId};
+use crate::ids::{ChannelId, SessionId, UserId};
 use crate::wire::signal::{CallState, ErrorCode, Person, ServerMessage};
 
 impl Edge {
@@ -112,12 +112,13 @@ impl Edge {
         self.tell_callers(&handed);
     }
 
-    /// Its caller comes and goes.
-    pub(super) fn caller_changed(&mut self, caller: &Person, is_back: bool) {
-        if is_back {
-            self.board.calls.is_back(caller);
+    /// A session came or went whose user may have calls: they are over whatever device is there.
+    pub(super) fn caller_changed(&mut self, user: &UserId) {
+        let newest = self.sessions_of(user).pop();
+        if let Some(person) = newest.and_then(|session| self.person(session)) {
+            self.board.calls.is_back(&person);
         }
-        let of_caller = self.board.calls.of(&caller.user_id);
+        let of_caller = self.board.calls.of(user);
         let channels: Vec<ChannelId> = of_caller.map(|(_, c)| c.channel.clone()).collect();
         self.changed.calls.extend(channels);
     }

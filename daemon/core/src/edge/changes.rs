@@ -1,5 +1,6 @@
-//! A new roster: who is no longer allowed is cut at once, and everyone else is told a few at a time, between
-//! other requests, so that a thousand changes at once keep nobody waiting for the floor.
+//! A new roster: floors are freed of whoever may not talk any more at once; then, a few at a time between other
+//! requests, those who may not listen are cut, and after that everyone is told. So a thousand changes at once
+//! keep nobody waiting for the floor. Whatever is asked meanwhile is looked up in the new roster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,14 +13,16 @@ use crate::ids::{ChannelId, ParticipantId, RouteId, SessionId};
 use crate::media::Command;
 use crate::wire::signal::{ByeReason, EndReason, Role, ServerMessage};
 
-/// Messages after which a request that waits has its turn. A tenth of a millisecond.
+/// Messages after which a request that waits has its turn: less than a millisecond.
 const SLICE: usize = 200;
 /// With more changes than this among its members, a channel is told anew as a whole.
 const MANY: usize = 64;
 
-/// Who has not been told yet what a change of the roster brought.
+/// What a change of the roster has left to do.
 #[derive(Default)]
-pub(super) struct Untold {
+pub(super) struct Undone {
+    to_cut: BTreeSet<SessionId>,
+    /// Who has not been told yet.
     sessions: BTreeSet<SessionId>,
     /// Whose place on a channel has changed. What has become of them is looked up when it is told.
     members: BTreeMap<ChannelId, BTreeSet<SessionId>>,
@@ -30,22 +33,53 @@ impl Edge {
         let before = std::mem::replace(&mut self.roster, roster.clone());
         self.take_over_channels(&before, now);
         let concerned = self.concerned(&before);
+        self.undone.to_cut.extend(concerned);
         self.cut_floors(now);
-        for session in &concerned {
-            self.cut(*session, now);
-        }
         self.check_calls();
         self.check_emergencies();
         self.check_silences();
+        self.go_on(now);
+    }
+
+    /// Whether someone may still hear what the roster does not allow any more.
+    pub fn is_cutting(&self) -> bool {
+        !self.undone.to_cut.is_empty()
+    }
+
+    pub(super) fn has_undone(&self) -> bool {
+        self.is_cutting() || !self.undone.sessions.is_empty()
+    }
+
+    /// A slice of what is left to do.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        let mut left = SLICE;
+        while left > 0 && self.has_undone() {
+            let before = self.outputs.len();
+            if let Some(session) = self.undone.to_cut.pop_first() {
+                self.cut(session, now);
+                if !self.is_cutting() {
+                    self.all_are_cut();
+                }
+            } else if let Some(session) = self.undone.sessions.pop_first() {
+                self.tell_change(session, now);
+                if self.undone.sessions.is_empty() {
+                    self.undone.members.clear();
+                }
+            }
+            // To find out that there is nothing to do costs as much as a few messages.
+            left = left.saturating_sub(self.outputs.len() - before + 10);
+        }
+    }
+
+    fn all_are_cut(&mut self) {
+        let roster = &self.roster;
         self.channels
             .retain(|id, _| roster.channels.contains_key(id));
-        // Those who were on a channel someone has left now.
-        let members = self.untold.members.keys();
+        // Those who were on a channel that someone has left.
+        let members = self.undone.members.keys();
         let members = members.filter_map(|channel| self.channels.get(channel));
-        let members: Vec<SessionId> = members.flat_map(|c| c.members.iter().copied()).collect();
-        self.untold.sessions.extend(members);
-        let stay = concerned.iter().filter(|s| self.sessions.contains_key(s));
-        self.untold.sessions.extend(stay);
+        let members = members.flat_map(|c| c.members.iter().copied());
+        self.undone.sessions.extend(members);
     }
 
     /// New channels, and what is new about known ones.
@@ -126,7 +160,10 @@ impl Edge {
             return;
         };
         let Some(user) = self.roster.users.get(&s.user) else {
-            tracing::info!(%session, user = %s.user, "no longer on the roster");
+            tracing::debug!(%session, user = %s.user, "no longer on the roster");
+            for channel in self.joined_channels(session) {
+                self.take_off_quietly(session, &channel, now);
+            }
             return self.dismiss(session, ByeReason::Removed, EndReason::Removed, now);
         };
         let was_dispatcher = s.role != Role::User;
@@ -137,7 +174,7 @@ impl Edge {
                 s.told.clear();
             }
             for channel in s.joined.keys() {
-                let members = self.untold.members.entry(channel.clone()).or_default();
+                let members = self.undone.members.entry(channel.clone()).or_default();
                 members.insert(session);
             }
         }
@@ -145,10 +182,8 @@ impl Edge {
             if self.rights(session, &channel).is_some_and(|r| r.listen) {
                 continue;
             }
-            tracing::info!(%session, %channel, "taken off the channel");
-            self.take_off(session, &channel, EndReason::Removed, now);
-            let members = self.untold.members.entry(channel.clone()).or_default();
-            members.insert(session);
+            tracing::debug!(%session, %channel, "taken off the channel");
+            self.take_off_quietly(session, &channel, now);
             let message = ServerMessage::Removed {
                 channel_id: channel,
                 message: "You were taken off this channel.".to_string(),
@@ -158,40 +193,33 @@ impl Edge {
         if was_dispatcher {
             self.check_dispatcher(session);
         }
+        self.undone.sessions.insert(session);
     }
 
-    pub(super) fn has_untold(&self) -> bool {
-        !self.untold.sessions.is_empty()
+    /// The other members are told later, of all who have left together.
+    fn take_off_quietly(&mut self, session: SessionId, channel: &ChannelId, now: Instant) {
+        self.take_off(session, channel, EndReason::Removed, now);
+        let members = self.undone.members.entry(channel.clone()).or_default();
+        members.insert(session);
     }
 
-    /// Goes on telling.
-    pub(super) fn tell_some(&mut self, now: Instant) {
-        let enough = self.outputs.len() + SLICE;
-        let mut looked_at = 0;
-        while self.outputs.len() + looked_at < enough {
-            let Some(session) = self.untold.sessions.pop_first() else {
-                self.untold.members.clear();
-                return;
-            };
-            // To find out that there is nothing to tell costs as much as a few messages.
-            looked_at += 10;
-            self.tell_changed_members(session, now);
-            let channels = self.entries(session, now);
-            let told = without_talk(&channels);
-            if let Some(s) = self.sessions.get_mut(&session)
-                && s.told != told
-            {
-                s.told = told;
-                self.send(session, ServerMessage::Channels { channels });
-                // Other channels may be theirs to dispatch now.
-                self.send_lists(session, now);
-            }
+    fn tell_change(&mut self, session: SessionId, now: Instant) {
+        self.tell_changed_members(session, now);
+        let channels = self.entries(session, now);
+        let told = without_talk(&channels);
+        if let Some(s) = self.sessions.get_mut(&session)
+            && s.told != told
+        {
+            s.told = told;
+            self.send(session, ServerMessage::Channels { channels });
+            // Other channels may be theirs to dispatch now.
+            self.send_lists(session, now);
         }
     }
 
     fn tell_changed_members(&mut self, session: SessionId, now: Instant) {
         for channel in self.joined_channels(session) {
-            let changed = self.untold.members.get(&channel);
+            let changed = self.undone.members.get(&channel);
             let (Some(changed), Some(c)) = (changed, self.channels.get(&channel)) else {
                 continue;
             };

@@ -208,7 +208,7 @@ pub struct Edge {
     next_number: u64,
     board: Board,
     changed: dispatch::Changed,
-    untold: changes::Untold,
+    undone: changes::Undone,
     /// When sessions were lost.
     lost: BTreeSet<(Instant, SessionId)>,
     counters: Counters,
@@ -236,7 +236,7 @@ impl Edge {
             next_number: board.next_number().max(start.utc_ms),
             board,
             changed: dispatch::Changed::default(),
-            untold: changes::Untold::default(),
+            undone: changes::Undone::default(),
             lost: BTreeSet::new(),
             start,
             counters: Counters::default(),
@@ -307,8 +307,8 @@ impl Edge {
             .values()
             .filter_map(|c| c.floor.poll_timeout());
         let lost = self.lost.first().map(|(at, _)| *at + RESUME);
-        let untold = self.has_untold().then_some(self.start.now);
-        let others = lost.into_iter().chain(self.silence_ends()).chain(untold);
+        let undone = self.has_undone().then_some(self.start.now);
+        let others = lost.into_iter().chain(self.silence_ends()).chain(undone);
         floors.chain(others).min()
     }
 
@@ -332,7 +332,7 @@ impl Edge {
             self.end_session(session, EndReason::Disconnected, now);
         }
         self.end_silences(now);
-        self.tell_some(now);
+        self.go_on(now);
         self.tell_changes(now);
     }
 

@@ -69,10 +69,8 @@ impl Edge {
             self.sessions.insert(id, session);
             id
         });
-        if before.is_none()
-            && let Some(person) = self.person(session)
-        {
-            self.caller_changed(&person, true);
+        if before.is_none() {
+            self.caller_changed(&user);
         }
         tracing::info!(%session, %user, resumed = before.is_some(), "signed in");
         self.happened(Happening::SignedIn {
@@ -216,7 +214,7 @@ impl Edge {
                 self.lost.remove(&(lost, session));
             }
             self.let_go_calls(&Owner::Session(session), |_, _| true);
-            self.caller_changed(&s.person(session), false);
+            self.caller_changed(&s.user);
             tracing::info!(%session, user = %s.user, ?reason, "session over");
             let user = s.user;
             self.happened(Happening::SessionEnded {

@@ -114,6 +114,12 @@ fn a_caller_who_has_gone_is_a_missed_call_and_is_found_when_back() {
     let ben = rig.sign_in("ben", None);
     assert!(calls(&rig, anna)[0].here);
     assert_eq!(call_of(&rig, ben), (call, CallState::Waiting, None));
+    let phone = rig.sign_in("ben", None);
+    rig.give(Input::Closed {
+        connection: phone,
+        clean,
+    });
+    assert!(calls(&rig, anna)[0].here, "his other device is there");
 }
 
 #[test]

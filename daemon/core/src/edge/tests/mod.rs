@@ -8,10 +8,12 @@ use super::*;
 use crate::authority::{Channel as RosterChannel, Membership, User};
 use crate::ids::TransmissionId;
 use crate::media::{Certificate, CloseReason, Offer};
-use crate::wire::signal::{ClientMessage, DenyReason, ErrorCode, Level};
+use crate::wire::signal::{ClientMessage, DenyReason, EchoVerdict, ErrorCode, Level};
 
 mod calls;
+mod changes;
 mod emergencies;
+mod heard;
 mod positions;
 mod property;
 mod silences;
@@ -71,6 +73,10 @@ struct Rig {
     /// Who is heard, by route; what the shards were told last.
     heard: BTreeMap<RouteId, TransportId>,
     open: BTreeMap<TransportId, RouteId>,
+    /// As what a talker's packets are recorded.
+    recorded: BTreeMap<RouteId, TransmissionId>,
+    /// What the shards know of the routes: recorded, echo.
+    settings: BTreeMap<RouteId, (bool, bool)>,
     happened: Vec<Happening>,
     kept: Option<Board>,
 }
@@ -127,6 +133,8 @@ impl Rig {
             closed: Vec::new(),
             heard: BTreeMap::new(),
             open: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+            settings: BTreeMap::new(),
             happened: Vec::new(),
             kept: None,
         }
@@ -135,7 +143,7 @@ impl Rig {
     fn give(&mut self, input: Input) {
         self.edge.handle(input, self.now);
         self.carry_out();
-        while self.edge.has_untold() {
+        while self.edge.has_undone() {
             self.edge.handle_timeout(self.now);
             self.carry_out();
         }
@@ -180,14 +188,25 @@ impl Rig {
                     self.open.remove(&transport);
                 }
                 Output::Media(Command::Talker {
-                    route, transport, ..
+                    route,
+                    transport,
+                    transmission,
                 }) => {
+                    match transmission {
+                        Some(transmission) => self.recorded.insert(route, transmission),
+                        None => self.recorded.remove(&route),
+                    };
                     match transport {
                         Some(transport) => self.heard.insert(route, transport),
                         None => self.heard.remove(&route),
                     };
                 }
-                Output::Media(Command::Pause { .. } | Command::Settings { .. }) => {}
+                Output::Media(Command::Settings {
+                    route,
+                    recorded,
+                    echo,
+                }) => drop(self.settings.insert(route, (recorded, echo))),
+                Output::Media(Command::Pause { .. }) => {}
                 Output::Happened(what) => self.happened.push(what),
                 Output::Keep(board) => self.kept = Some(*board),
             }

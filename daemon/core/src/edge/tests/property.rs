@@ -16,6 +16,10 @@ enum Step {
     Flows(usize),
     Gone(usize),
     Roster(u8),
+    EndTalk(usize),
+    Silence(usize, usize, u32),
+    Position(usize, usize),
+    Kick(usize),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -30,16 +34,53 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => (who.clone(), level).prop_map(|(w, l)| Step::Start(w, l)),
         3 => who.clone().prop_map(Step::Stop),
         4 => who.clone().prop_map(Step::Flows),
-        1 => who.prop_map(Step::Gone),
+        1 => who.clone().prop_map(Step::Gone),
         1 => (0u8..8).prop_map(Step::Roster),
+        1 => who.clone().prop_map(Step::EndTalk),
+        1 => (who.clone(), 0usize..3, 0u32..3).prop_map(|(w, u, m)| Step::Silence(w, u, m)),
+        1 => (who.clone(), 0usize..2).prop_map(|(w, p)| Step::Position(w, p)),
+        1 => who.prop_map(Step::Kick),
     ]
+}
+
+/// Whose last word from the box about the floor is that it is theirs. Whoever left or lost the connection was
+/// told, or cannot be.
+fn may_talk(rig: &Rig, connections: &[ConnectionId]) -> Vec<ConnectionId> {
+    let last_word = |connection: &&ConnectionId| {
+        let told = rig.told.get(connection).into_iter().flatten().rev();
+        let own = rig.edge.connections.get(connection);
+        let word = told.map(|reply| &reply.message).find_map(|m| match m {
+            ServerMessage::StartSuccess { .. } => Some(true),
+            ServerMessage::Revoked { .. }
+            | ServerMessage::Stop { .. }
+            | ServerMessage::StartFailed { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Left { .. }
+            | ServerMessage::Bye { .. } => Some(false),
+            _ => None,
+        });
+        own.is_some() && word == Some(true)
+    };
+    connections.iter().filter(last_word).copied().collect()
+}
+
+/// The transmission that whoever remembers was told of, and not that it is over.
+fn began(rig: &Rig) -> Option<TransmissionId> {
+    let happened = rig.happened.iter().rev();
+    let mut talks = happened.filter_map(|what| match what {
+        Happening::TalkBegan { transmission, .. } => Some(Some(*transmission)),
+        Happening::TalkEnded { .. } => Some(None),
+        _ => None,
+    });
+    talks.next().flatten()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever clients, networks and admins do: what is heard on a channel comes from the one participant
-    /// who has its floor, over an open transport of that very channel, and who may talk there now.
+    /// who has its floor, over an open transport of that very channel, who may talk there now, and whom no
+    /// dispatcher keeps silent. Of two who were told that they may talk, one was told that it is over.
     #[test]
     fn nobody_is_heard_without_floor_and_right(steps in prop::collection::vec(any_step(), 1..80)) {
         const USERS: [&str; 3] = ["anna", "ben", "carla"];
@@ -71,6 +112,20 @@ proptest! {
                     let reason = CloseReason::Gone;
                     rig.give(Input::Media(media::Event::Closed { transport, reason }));
                 },
+                Step::EndTalk(n) => if let Some(c) = at(n) {
+                    rig.says(c, 1, ClientMessage::EndTalk { channel_id: OPS.into() });
+                },
+                Step::Silence(n, user, minutes) => if let Some(c) = at(n) {
+                    let (channel_id, user_id) = (OPS.into(), USERS[user].into());
+                    rig.says(c, 1, ClientMessage::Silence { channel_id, user_id, minutes });
+                },
+                Step::Position(n, seat) => if let Some(c) = at(n) {
+                    let position_id = format!("Desk {seat}");
+                    rig.says(c, 1, ClientMessage::TakePosition { position_id });
+                },
+                Step::Kick(n) => if let Some(session) = at(n).and_then(|c| rig.edge.connections.get(&c).copied()) {
+                    rig.give(Input::Kick { session });
+                },
                 Step::Roster(bits) => rig.change_roster(|roster| {
                     for (n, user) in USERS.iter().enumerate() {
                         if bits & 1 << n == 0 {
@@ -86,6 +141,8 @@ proptest! {
                     }
                 }),
             }
+            let told = may_talk(&rig, &connections);
+            prop_assert!(told.len() <= 1, "both of {:?} were told they may talk", told);
             let route = rig.edge.channels[&ChannelId::from(OPS)].route;
             let holder = rig.edge.channels[&ChannelId::from(OPS)].floor.talk().map(|t| t.who);
             let heard = rig.heard_on(OPS).filter(|t| rig.open.contains_key(t));
@@ -95,6 +152,15 @@ proptest! {
                 prop_assert_eq!(holder, Some(session.into()));
                 let rights = rig.edge.rights(session, &OPS.into());
                 prop_assert!(rights.is_some_and(|r| r.talk), "heard without the right to talk");
+                let silenced = rig.edge.is_silenced(session, &OPS.into(), rig.now);
+                prop_assert!(!silenced, "heard in spite of a dispatcher");
+                let recorded = rig.recorded.get(&route).copied();
+                prop_assert!(recorded.is_some() && recorded == began(&rig), "packets of an unknown talk");
+            }
+            for (name, position) in rig.edge.board.positions.iter() {
+                let holder = position.holder.and_then(|holder| rig.edge.sessions.get(&holder));
+                prop_assert_eq!(holder.is_some(), position.holder.is_some(), "{} is held by nobody", name);
+                prop_assert!(holder.is_none_or(|s| s.role != Role::User), "{} is held by no dispatcher", name);
             }
             let held = rig.edge.channels[&ChannelId::from(OPS)].members.len();
             prop_assert_eq!(held, rig.edge.sessions.values().filter(|s| s.joined.contains_key(&OPS.into())).count());
