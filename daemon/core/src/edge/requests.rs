@@ -42,7 +42,10 @@ impl Edge {
                 self.answer(session, ServerMessage::Presence { state });
             }
             ClientMessage::Ping {} => self.answer(session, ServerMessage::Pong {}),
-            ClientMessage::EndTalk { channel_id } => self.end_talk(session, channel_id, now),
+            ClientMessage::EndTalk {
+                channel_id,
+                transmission_id,
+            } => self.end_talk(session, channel_id, transmission_id, now),
             ClientMessage::Silence {
                 channel_id,
                 user_id,

@@ -5,16 +5,24 @@ use std::time::{Duration, Instant};
 use super::{Edge, Happening};
 use crate::dispatch::{MOST_MINUTES, Silence};
 use crate::floor;
-use crate::ids::{ChannelId, ParticipantId, SessionId, UserId};
+use crate::ids::{ChannelId, ParticipantId, SessionId, TransmissionId, UserId};
 use crate::wire::signal::{DenyReason, EndReason, ErrorCode, ServerMessage};
 
 impl Edge {
-    pub(super) fn end_talk(&mut self, session: SessionId, channel_id: ChannelId, now: Instant) {
+    /// Whoever asks has seen `only` running: the next talker must not be hit by a click that comes late.
+    pub(super) fn end_talk(
+        &mut self,
+        session: SessionId,
+        channel_id: ChannelId,
+        only: Option<TransmissionId>,
+        now: Instant,
+    ) {
         if !self.needs_dispatcher(session, &channel_id) {
             return;
         }
         let talk = self.channels.get(&channel_id).and_then(|c| c.floor.talk());
-        let who = talk.map(|talk| talk.who);
+        let meant = talk.filter(|talk| only.is_none_or(|only| only == talk.transmission));
+        let who = meant.map(|talk| talk.who);
         if let (Some(who), Some(by)) = (who, self.person(session)) {
             let ParticipantId::Session(talker) = who;
             let talker = self.sessions.get(&talker).map(|s| s.user.clone());

@@ -113,7 +113,7 @@ proptest! {
                     rig.give(Input::Media(media::Event::Closed { transport, reason }));
                 },
                 Step::EndTalk(n) => if let Some(c) = at(n) {
-                    rig.says(c, 1, ClientMessage::EndTalk { channel_id: OPS.into() });
+                    rig.says(c, 1, ClientMessage::EndTalk { channel_id: OPS.into(), transmission_id: None });
                 },
                 Step::Silence(n, user, minutes) => if let Some(c) = at(n) {
                     let (channel_id, user_id) = (OPS.into(), USERS[user].into());
