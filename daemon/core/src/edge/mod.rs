@@ -201,6 +201,7 @@ pub struct Edge {
     answering: Option<(SessionId, Option<RequestId>)>,
     /// Whose STOP is being worked on, and what it has ended.
     stopping: Option<(SessionId, Option<(TransmissionId, EndReason)>)>,
+    /// The number of the next session.
     next_session: u64,
     next_transport: u32,
     next_route: u32,
@@ -229,7 +230,8 @@ impl Edge {
             transports: BTreeMap::new(),
             answering: None,
             stopping: None,
-            next_session: 0,
+            // A page that outlives a restart compares its session with those it is told of.
+            next_session: start.utc_ms,
             next_transport: 0,
             next_route: 0,
             // Numbers are not used again, where the clock does not go back either.
