@@ -61,6 +61,13 @@ impl Calls {
         self.iter().filter(|(_, c)| c.caller.user_id == *user)
     }
 
+    pub fn of_owner<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = u64> + 'a {
+        let of_owner = |c: &Call| c.taken.as_ref().is_some_and(|taken| taken.owner == *owner);
+        self.iter()
+            .filter(move |(_, c)| of_owner(c))
+            .map(|(id, _)| id)
+    }
+
     /// One call for each user and channel: whoever asks again has the same, true where it is new.
     pub fn open(
         &mut self,
@@ -87,20 +94,14 @@ impl Calls {
         Ok((id, true))
     }
 
-    /// False where the call is not open, or somebody else's: `lets_go` says which of the others do not
-    /// look after it any more.
-    pub fn take(
-        &mut self,
-        id: u64,
-        by: &str,
-        owner: Owner,
-        lets_go: impl FnOnce(&Owner) -> bool,
-    ) -> bool {
+    /// False where the call is not open, or somebody else's. It `waits` where whoever has it does not look
+    /// after it any more.
+    pub fn take(&mut self, id: u64, by: &str, owner: Owner, waits: bool) -> bool {
         let Some(call) = self.open.get_mut(&id) else {
             return false;
         };
         let others = call.taken.as_ref().filter(|taken| taken.owner != owner);
-        if others.is_some_and(|taken| !lets_go(&taken.owner)) {
+        if others.is_some() && !waits {
             return false;
         }
         let by = by.to_string();

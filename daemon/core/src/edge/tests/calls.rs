@@ -154,10 +154,64 @@ fn a_call_taken_at_a_position_moves_on_with_it() {
     assert_eq!(taken_by(&rig, anna), Some(("Dora".into(), desk())));
     assert_eq!(call_of(&rig, ben).2, Some("Dora".into()));
     rig.says(dora, 25, ClientMessage::LeavePosition {});
-    assert!(taken_by(&rig, anna).is_some());
     takes(&mut rig, anna, call);
     let annas = Some(("Anna".to_string(), None));
     assert_eq!(taken_by(&rig, dora), annas, "nobody sat there");
+}
+
+#[test]
+fn a_call_at_an_empty_seat_waits_and_is_the_next_holders() {
+    let mut rig = Rig::new();
+    let (anna, dora) = (rig.sign_in("anna", None), rig.sign_in("dora", None));
+    let ben = rig.on("ben", OPS);
+    let call = calls_me(&mut rig, ben);
+    sits(&mut rig, dora, "Desk 1");
+    takes(&mut rig, dora, call);
+    let waits = (call, CallState::Waiting, None);
+    for empty in 0..2 {
+        if empty == 0 {
+            rig.says(dora, 25, ClientMessage::LeavePosition {});
+        } else {
+            sits(&mut rig, dora, "Gate");
+        }
+        assert_eq!(taken_by(&rig, anna), None);
+        assert_eq!(call_of(&rig, ben), waits);
+        sits(&mut rig, dora, "Desk 1");
+        let desk = Some("Desk 1".to_string());
+        assert_eq!(taken_by(&rig, anna), Some(("Dora".into(), desk)));
+        assert_eq!(call_of(&rig, ben).1, CallState::Taken);
+    }
+    let mut rig = Rig::with_board(rig.kept.take().expect("kept"));
+    let anna = rig.sign_in("anna", None);
+    assert_eq!(taken_by(&rig, anna), None, "nobody sits there yet");
+    sits(&mut rig, anna, "Desk 1");
+    assert!(taken_by(&rig, anna).is_some());
+}
+
+#[test]
+fn a_seat_has_no_calls_its_holder_cannot_look_after() {
+    let mut rig = Rig::new();
+    let (anna, dora) = (rig.sign_in("anna", None), rig.sign_in("dora", None));
+    let channel_id = STAGE.into();
+    rig.says(anna, 20, ClientMessage::CallMe { channel_id });
+    let stage = calls(&rig, anna)[0].call_id;
+    sits(&mut rig, anna, "Desk 1");
+    takes(&mut rig, anna, stage);
+    sits(&mut rig, dora, "Desk 1");
+    assert_eq!(taken_by(&rig, anna), None, "the stage is not Dora's");
+    rig.says(anna, 26, ClientMessage::CloseCall { call_id: stage });
+    let ben = rig.on("ben", OPS);
+    let ops = calls_me(&mut rig, ben);
+    sits(&mut rig, anna, "Desk 1");
+    takes(&mut rig, anna, ops);
+    assert!(taken_by(&rig, dora).is_some());
+    rig.change_roster(|roster| {
+        let anna = roster.users.get_mut(&UserId::from("anna")).expect("anna");
+        anna.channels.remove(&ChannelId::from(OPS));
+    });
+    assert_eq!(taken_by(&rig, dora), None);
+    let board = rig.kept.expect("kept");
+    assert_eq!(board.calls.get(ops).expect("open").taken, None);
 }
 
 #[test]
