@@ -186,3 +186,18 @@ fn a_silence_outlives_a_restart_and_no_clock_makes_it_longer() {
     later.start(ben, OPS, Level::Normal);
     assert!(later.heard_on(OPS).is_some(), "over while the box was off");
 }
+
+#[test]
+fn who_is_silenced_is_heard_in_their_own_emergency() {
+    let mut rig = Rig::new();
+    let (dora, anna) = (rig.sign_in("dora", None), rig.on("anna", OPS));
+    silences(&mut rig, dora, "anna", 5);
+    rig.start(anna, OPS, Level::Emergency);
+    assert_eq!(rig.heard_on(OPS), None, "there is no emergency");
+    let channel_id = OPS.into();
+    rig.says(anna, 54, ClientMessage::RaiseEmergency { channel_id });
+    rig.start(anna, OPS, Level::Normal);
+    assert_eq!(rig.heard_on(OPS), None, "this is not about it");
+    rig.start(anna, OPS, Level::Emergency);
+    assert_eq!(rig.heard_on(OPS), rig.transport(anna, OPS));
+}
