@@ -178,10 +178,14 @@ impl Edge {
                 members.insert(session);
             }
         }
+        let mut showed = false;
         for channel in self.joined_channels(session) {
             if self.rights(session, &channel).is_some_and(|r| r.listen) {
                 continue;
             }
+            // Those of a channel that is no more are over already.
+            let over = self.changed.emergencies.contains(&channel);
+            showed |= over || self.board.emergencies.on(&channel);
             tracing::debug!(%session, %channel, "taken off the channel");
             self.take_off_quietly(session, &channel, now);
             let message = ServerMessage::Removed {
@@ -192,6 +196,9 @@ impl Edge {
         }
         if was_dispatcher {
             self.check_dispatcher(session);
+        }
+        if showed {
+            self.send_emergencies(session, now);
         }
         self.undone.sessions.insert(session);
     }
