@@ -140,6 +140,13 @@ impl Edge {
         }
     }
 
+    /// Those nobody has closed for half a day.
+    pub(super) fn end_calls(&mut self, now: Instant) {
+        for id in self.board.calls.ended(self.utc_ms(now)) {
+            self.end_call(id, None);
+        }
+    }
+
     fn close(&mut self, session: SessionId, id: u64) {
         let Some(by) = self.person(session) else {
             return;

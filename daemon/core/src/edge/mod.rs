@@ -310,7 +310,10 @@ impl Edge {
             .filter_map(|c| c.floor.poll_timeout());
         let lost = self.lost.first().map(|(at, _)| *at + RESUME);
         let undone = self.has_undone().then_some(self.start.now);
-        let others = lost.into_iter().chain(self.silence_ends()).chain(undone);
+        let silences = self.board.silences.next_end();
+        let ends = silences.into_iter().chain(self.board.calls.next_end());
+        let ends = ends.map(|end| self.instant(end));
+        let others = lost.into_iter().chain(ends).chain(undone);
         floors.chain(others).min()
     }
 
@@ -334,6 +337,7 @@ impl Edge {
             self.end_session(session, EndReason::Disconnected, now);
         }
         self.end_silences(now);
+        self.end_calls(now);
         self.go_on(now);
         self.tell_changes(now);
     }
@@ -361,6 +365,11 @@ impl Edge {
 
     fn utc_ms(&self, now: Instant) -> u64 {
         self.start.utc_ms + now.saturating_duration_since(self.start.now).as_millis() as u64
+    }
+
+    /// When it is this time, UTC milliseconds; a time before the start is the start.
+    fn instant(&self, utc_ms: u64) -> Instant {
+        self.start.now + Duration::from_millis(utc_ms.saturating_sub(self.start.utc_ms))
     }
 
     fn happened(&mut self, what: Happening) {

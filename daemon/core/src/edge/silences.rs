@@ -1,6 +1,6 @@
 //! A dispatcher's hand on the talkers: a transmission ended, a user kept silent for a while.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Edge, Happening};
 use crate::dispatch::{MOST_MINUTES, Silence};
@@ -94,12 +94,6 @@ impl Edge {
             self.tell_silence(&channel, &user, &silence.by, None, now);
             self.changed.board = true;
         }
-    }
-
-    pub(super) fn silence_ends(&self) -> Option<Instant> {
-        let end = self.board.silences.next_end()?;
-        let after = Duration::from_millis(end.saturating_sub(self.start.utc_ms));
-        Some(self.start.now + after)
     }
 
     pub(super) fn is_silenced(

@@ -250,6 +250,38 @@ fn a_dispatcher_sees_the_calls_of_their_own_channels() {
 }
 
 #[test]
+fn a_call_nobody_closes_is_over_after_half_a_day() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.sign_in("anna", None), rig.on("ben", OPS));
+    calls_me(&mut rig, ben);
+    rig.wait(12 * 3_600_000 - 1);
+    assert_eq!(calls(&rig, anna).len(), 1);
+    assert_eq!(
+        rig.edge.poll_timeout(),
+        Some(rig.now + Duration::from_millis(1))
+    );
+    rig.wait(1);
+    assert_eq!(calls(&rig, anna), []);
+    assert_eq!(call_of(&rig, ben).1, CallState::Closed);
+    assert_eq!(rig.edge.poll_timeout(), None);
+}
+
+#[test]
+fn nobody_takes_the_room_of_all_with_their_calls() {
+    let ben = crate::wire::signal::Person {
+        session_id: SessionId(1),
+        user_id: "ben".into(),
+        name: "Ben".into(),
+        role: Role::User,
+    };
+    let mut calls = crate::dispatch::Calls::default();
+    for n in 0..=10 {
+        let channel = format!("channel {n}").into();
+        assert_eq!(calls.open(n, &channel, ben.clone(), 0).is_ok(), n < 10);
+    }
+}
+
+#[test]
 fn two_hundred_calls_are_enough() {
     let mut rig = Rig::new();
     let caller = |n: u64| crate::wire::signal::Person {
@@ -261,7 +293,7 @@ fn two_hundred_calls_are_enough() {
     let mut calls = crate::dispatch::Calls::default();
     let ops = OPS.into();
     for n in 0..200 {
-        assert_eq!(calls.open(n, &ops, caller(n), 0), Ok((n, true)));
+        assert_eq!(calls.open(n, &ops, caller(n), UTC), Ok((n, true)));
     }
     rig.edge.board.calls = calls;
     let ben = rig.on("ben", OPS);
