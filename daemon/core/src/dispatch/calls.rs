@@ -163,6 +163,12 @@ impl Calls {
         }
     }
 
+    pub(super) fn shift(&mut self, by: i64) {
+        for call in self.open.values_mut() {
+            call.since = call.since.saturating_add_signed(by);
+        }
+    }
+
     pub(super) fn restored(&mut self, at: u64) {
         for call in self.open.values_mut() {
             call.since = call.since.min(at);

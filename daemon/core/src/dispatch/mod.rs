@@ -39,6 +39,13 @@ impl Board {
         self
     }
 
+    /// The clock was set by so many milliseconds.
+    pub fn shift(&mut self, by: i64) {
+        self.calls.shift(by);
+        self.emergencies.shift(by);
+        self.silences.shift(by);
+    }
+
     /// Greater than every number that is in use.
     pub fn next_number(&self) -> u64 {
         let calls = self.calls.iter().map(|(id, _)| id);

@@ -27,6 +27,7 @@ use crate::wire::signal::{
 
 mod calls;
 mod changes;
+mod clock;
 mod dispatch;
 mod emergencies;
 mod floors;
@@ -109,6 +110,10 @@ pub enum Input {
     },
     Media(media::Event),
     Roster(Arc<Roster>),
+    /// What the box's clock says now, UTC milliseconds since 1970.
+    Clock {
+        utc_ms: u64,
+    },
     /// An admin ends a session.
     Kick {
         session: SessionId,
@@ -286,6 +291,7 @@ impl Edge {
             Input::Built { transport, built } => self.built(transport, built, now),
             Input::Media(event) => self.media(event, now),
             Input::Roster(roster) => self.replace_roster(roster, now),
+            Input::Clock { utc_ms } => self.set_clock(utc_ms, now),
             Input::Kick { session } => {
                 self.dismiss(session, ByeReason::Kicked, EndReason::Removed, now);
             }
@@ -361,15 +367,6 @@ impl Edge {
             .values()
             .filter(|c| c.floor.talk().is_some())
             .count()
-    }
-
-    fn utc_ms(&self, now: Instant) -> u64 {
-        self.start.utc_ms + now.saturating_duration_since(self.start.now).as_millis() as u64
-    }
-
-    /// When it is this time, UTC milliseconds; a time before the start is the start.
-    fn instant(&self, utc_ms: u64) -> Instant {
-        self.start.now + Duration::from_millis(utc_ms.saturating_sub(self.start.utc_ms))
     }
 
     fn happened(&mut self, what: Happening) {

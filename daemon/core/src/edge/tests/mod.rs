@@ -12,6 +12,7 @@ use crate::wire::signal::{ClientMessage, DenyReason, EchoVerdict, ErrorCode, Lev
 
 mod calls;
 mod changes;
+mod clock;
 mod emergencies;
 mod heard;
 mod positions;
