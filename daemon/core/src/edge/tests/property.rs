@@ -36,7 +36,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => who.clone().prop_map(Step::Stop),
         4 => who.clone().prop_map(Step::Flows),
         1 => who.clone().prop_map(Step::Gone),
-        1 => (0u8..8, any::<bool>()).prop_map(|(bits, wait)| Step::Roster(bits, wait)),
+        2 => (0u8..16, any::<bool>()).prop_map(|(bits, wait)| Step::Roster(bits, wait)),
         1 => who.clone().prop_map(Step::EndTalk),
         1 => (who.clone(), 0usize..3, 0u32..3).prop_map(|(w, u, m)| Step::Silence(w, u, m)),
         1 => (who.clone(), 0usize..2).prop_map(|(w, p)| Step::Position(w, p)),
@@ -142,6 +142,9 @@ proptest! {
                             },
                             _ => { roster.channels.get_mut(&ChannelId::from(OPS)).expect("ops").floor.queue_depth = 0; }
                         }
+                    }
+                    if bits & 8 != 0 {
+                        roster.users.get_mut(&UserId::from("carla")).expect("carla").channels.clear();
                     }
                     rig.begins(Input::Roster(Arc::new(roster)));
                     if wait {
