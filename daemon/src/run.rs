@@ -303,7 +303,7 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
 
 /// Blocking: what was kept is read.
 fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
-    let utc_ms = utc::now_ms();
+    let utc_ms = utc::begin(&settings.state.dir);
     let unused = store.last_recorded()?.map_or(0, |last| last.0 + 1);
     let start = Start {
         now: Instant::now(),
