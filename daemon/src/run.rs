@@ -274,9 +274,10 @@ pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Stor
     } else if let Some(path) = roster {
         tracing::info!(file = %path.display(), "this box has its roster already: the file is not read");
     }
-    let forgotten = store.forget_ended_invitations(utc::now())?;
-    if forgotten > 0 {
-        tracing::info!(forgotten, "forgot invitations that ended long ago");
+    let invitations = store.forget_ended_invitations(utc::now())?;
+    let devices = store.forget_devices_of_the_gone(utc::now())?;
+    if invitations + devices > 0 {
+        tracing::info!(invitations, devices, "forgot what ended long ago");
     }
     Ok(Arc::new(store))
 }

@@ -292,6 +292,7 @@ impl Store {
         roster
             .check_limits(&before, &self.limits)
             .map_err(JoinError::from)?;
+        let ended = self.ended_by(&before, &roster)?;
         let used = Poster {
             used: printed.poster.used + 1,
             ..printed.poster
@@ -306,16 +307,24 @@ impl Store {
             &self.roster,
             &self.posters,
             &self.arrivals,
+            &self.invitations,
             &self.devices,
             &self.journal,
         );
-        let written = trees.transaction(|(roster, posters, arrivals, devices, journal)| {
+        let written = trees.transaction(|trees| {
+            let (roster, posters, arrivals, invitations, devices, journal) = trees;
             if devices.get(device_at)?.is_some() {
                 return Err(ConflictableTransactionError::Abort(JoinError::DeviceTaken));
             }
             roster.insert("roster", roster_text.clone())?;
             posters.insert(&poster_at, printed.clone())?;
             arrivals.remove(&device_at)?;
+            for (hash, record) in &ended.invitations {
+                invitations.insert(hash, record.clone())?;
+            }
+            for (hash, record) in &ended.devices {
+                devices.insert(hash, record.clone())?;
+            }
             devices.insert(&device_at, device.clone())?;
             journal::write(journal, &lines, self.keep_entries)?;
             Ok(())

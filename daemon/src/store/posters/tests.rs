@@ -109,6 +109,58 @@ fn who_never_heard_the_answer_asks_again_and_is_the_same_guest() {
 }
 
 #[test]
+fn a_channel_that_is_full_lets_nobody_in() {
+    let (store, _dir) = store();
+    let members = store.roster().members()[&ChannelId::from("ops")];
+    let limits = pttd_core::authority::Limits {
+        channel_members: members + 1,
+        ..Default::default()
+    };
+    let store = store.limited(limits, super::super::JOURNAL_KEPT).unwrap();
+    let open = printed(9, false);
+    store.add_poster(&open, &By::operator(), NOON).unwrap();
+    let rings = Printed {
+        secret: "door".into(),
+        ..printed(9, true)
+    };
+    store.add_poster(&rings, &By::operator(), NOON).unwrap();
+    store.join("wall", "d", "Dora", "10.0.0.5", NOON).unwrap();
+    let full = |error| matches!(error, JoinError::Roster(_));
+    assert!(full(refused(
+        store.join("wall", "e", "Emil", "10.0.0.5", NOON)
+    )));
+    store.join("door", "f", "Fia", "10.0.0.5", NOON).unwrap();
+    let waits = short_id(&hash("f"));
+    assert!(full(refused(store.admit(&waits, &By::operator(), NOON))));
+    assert_eq!(store.device("e").unwrap(), None);
+    assert_eq!(store.device("f").unwrap(), None);
+    assert_eq!(
+        store.roster().members()[&ChannelId::from("ops")],
+        members + 1
+    );
+}
+
+#[test]
+fn a_guest_whose_id_was_somebody_elses_has_a_phone_of_their_own_alone() {
+    let (store, _dir) = store();
+    let open = printed(9, false);
+    store.add_poster(&open, &By::operator(), NOON).unwrap();
+    let join = |device: &str| match store.join("wall", device, "Dora", "10.0.0.5", NOON) {
+        Ok((Joined::In(guest), _)) => guest.id,
+        other => panic!("{other:?}"),
+    };
+    let first = join("first");
+    let over = store.change(|roster| {
+        roster.remove_ended(u64::MAX);
+        Ok(((), Vec::new()))
+    });
+    over.unwrap();
+    assert_eq!(join("second"), first);
+    assert!(store.device("first").unwrap().unwrap().revoked);
+    assert!(!store.device("second").unwrap().unwrap().revoked);
+}
+
+#[test]
 fn who_waits_is_admitted_or_turned_away_and_told_so() {
     let (store, _dir) = store();
     store
