@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Control};
-use crate::api::{self, Api, Refusals, Running};
+use crate::api::{self, Api, Crowd, Refusals, Running};
 use crate::config::Settings;
 use crate::figures;
 use crate::health::Health;
@@ -146,6 +146,7 @@ pub async fn run(options: Options) -> Result<()> {
         sign_in: sign_in.clone(),
         limits: settings.limits,
         setup,
+        crowd: Crowd::default(),
         running: Some(Running {
             health: health.clone(),
             journal: journal.inbox(),

@@ -31,7 +31,9 @@ use crate::sign_in::new_secret;
 
 pub use self::disk::AsOwner;
 pub use self::journal::{By, Entry, TalkFigures};
-pub use self::posters::{Answer, AtTheDoor, DoorError, MAX_POSTERS, Printed, TooManyPosters, Wifi};
+pub use self::posters::{
+    Answer, AtTheDoor, DoorError, Knock, MAX_POSTERS, Printed, TooManyPosters, Who, Wifi,
+};
 
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
