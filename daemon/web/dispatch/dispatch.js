@@ -205,7 +205,9 @@ function happened(channel, what, message) {
   talks.look(channel);
   if (what === 'connected') allConnected();
   if (talking.happened(channel, what, message)) return;
-  if (what === 'removed') say(message?.message || words.said.removed(channel.name), 'bad');
+  if (what !== 'removed' && what !== 'not_authorized') return;
+  talks.gone(channel.id);
+  say(what === 'removed' ? words.said.removed(channel.name) : words.said.notAuthorized(channel.name), 'bad');
 }
 
 function allConnected() {

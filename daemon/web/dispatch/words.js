@@ -82,6 +82,7 @@ export const words = {
     noneSelected: 'No channel is selected. Click a channel’s name, or hold Shift and press its number.',
     blocked: 'The browser keeps the sound off until you click or press a key.',
     removed: (name) => `You were taken off ${name}.`,
+    notAuthorized: shared.notAuthorized,
     ended: (name) => `The transmission on ${name} was ended.`,
     silenced: (who, channel, minutes) => `${who} may not talk on ${channel} for ${plural(minutes, 'minute', 'minutes')}.`,
     mayTalk: (who, channel) => `${who} may talk on ${channel} again.`,

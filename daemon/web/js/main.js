@@ -265,10 +265,9 @@ function happened(channel, what, message) {
     case 'echo':
       return announce(words.echo[message.verdict](message.offByDb, message.lostPercent));
     case 'removed':
-      say(message?.message || words.removedFrom(channel.name), 'bad');
-      return chooseOne();
     case 'not_authorized':
-      say(words.notAuthorized(channel.name), 'bad');
+      if (isSelected(channel)) replay.stop();
+      say(what === 'removed' ? words.removedFrom(channel.name) : words.notAuthorized(channel.name), 'bad');
       return chooseOne();
   }
 }
