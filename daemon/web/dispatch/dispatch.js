@@ -55,7 +55,7 @@ const session = new Session({
 });
 const talking = new Talking({ session, microphone, sound: hearing, targets, aired, draw, say, announce });
 const { press } = talking;
-const positions = new Positions({ desk, session, ask: () => chooser.open(), seated, gone: positionGone, changed: drawSoon });
+const positions = new Positions({ desk, session, ask: stoodUp, seated, gone: positionGone, changed: drawSoon });
 const talks = new Talks({ desk, session, hearing, misses, over: talkOver, said: nothingToReplay, changed: talksChanged });
 const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: draw });
 const arrivals = new Arrivals({ say });
@@ -172,6 +172,7 @@ function welcome(message) {
   talking.linkBack(resumed, message.channels);
   session.list(message.channels);
   if (resumed) session.wake(true);
+  calls.linkBack();
   positions.welcome(resumed);
   arrivals.start();
   draw();
@@ -352,6 +353,13 @@ function seated(from, again) {
   draw();
 }
 
+/** Nobody sits here: nothing sounds until somebody does. */
+function stoodUp() {
+  press.end('position');
+  session.tune();
+  chooser.open();
+}
+
 function positionGone() {
   hearing.tone('deny');
   announce(bars.notice().sentence);
@@ -477,7 +485,10 @@ addEventListener('pagehide', () => positions.flush());
 function leave(sentence) {
   press.end('signed out');
   arrivals.stop();
+  positions.end();
   chooser.close();
+  calls.end();
+  talks.end();
   link.leave(sentence);
   session.end();
   microphone.release();

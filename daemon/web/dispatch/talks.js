@@ -171,6 +171,14 @@ export class Talks {
     this.#next();
   }
 
+  /** Nobody is signed in. */
+  end() {
+    this.stop();
+    this.past.clear();
+    this.#running.clear();
+    this.#since = 0;
+  }
+
   async #play(transmissionId, channelId, asked) {
     this.#halt();
     const talk = this.past.get(channelId)?.find((each) => each.transmissionId === transmissionId);

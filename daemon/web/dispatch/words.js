@@ -142,6 +142,7 @@ export const words = {
     of: (name, channel) => `${name} on ${channel}`,
     acknowledge: 'Acknowledge',
     seenBy: (names) => (names.length ? `Seen by ${joined(names)}` : 'Nobody has acknowledged it yet'),
+    owed: 'The box is told as soon as it is back',
     go: 'Go to channel',
     clear: 'Clear',
     clearSure: (name) => `Clear ${name}’s emergency?`,

@@ -217,7 +217,7 @@ function welcome(message) {
   talking.linkBack(resumed, message.channels);
   session.list(message.channels);
   if (resumed) session.wake(true);
-  emergencies.linkBack();
+  emergencies.linkBack(resumed);
   tellPresence(true);
   if (awayBefore && selected()) say(words.away(awayBefore, selected().name));
   awayBefore = 0;
