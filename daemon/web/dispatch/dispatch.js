@@ -405,13 +405,19 @@ function escape() {
 function click(id, run) {
   byId(id).addEventListener('click', run);
 }
-click('position', () => chooser.open(true));
+click('position', () => {
+  press.end('dialog');
+  chooser.open(true);
+});
 click('hear-all', () => hear([...session.channels.keys()], true));
 click('mute-all', () => hear([...session.channels.keys()], false));
 click('mute-rest', () => hear([...session.channels.keys()].filter((id) => !desk.selected.has(id)), false));
 click('open-recordings', () => openPanel('recordings', () => recordings.open()));
-click('open-settings', () => openPanel('settings', () => settings.open(
-  words.settings.signedIn(session.me?.name, words.role[session.me?.role], session.box, session.version))));
+click('open-settings', () => {
+  // A key that is held might become another one there.
+  press.end('settings');
+  openPanel('settings', () => settings.open(words.settings.signedIn(session.me?.name, words.role[session.me?.role], session.box, session.version)));
+});
 click('open-side', () => { byId('app').dataset.side = 'open'; });
 click('side-close', () => { delete byId('app').dataset.side; });
 click('stop-replay', () => talks.stop());

@@ -3,6 +3,8 @@
 
 export const EMERGENCY_HOLD_MS = 2000;
 
+const modified = (event) => event.ctrlKey || event.metaKey || event.altKey;
+
 /**
  * A button that is held: by a pointer, or by Enter or the space bar on it. `down(source)` returns what the hold began,
  * or null where there is no end to wait for; `up(reason, begun)` is that end, `tap` a click without either.
@@ -32,18 +34,25 @@ export function holdable(element, { down, up, tap }) {
   }
   element.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' && event.key !== ' ') return;
+    if (modified(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    const begun = event.repeat ? null : down('key');
+    if (event.repeat) return;
+    release();
+    const begun = down('key');
     if (begun) key = { name: event.key, begun };
   });
+  // A Mac tells of no key that is let go while its command key is down: the end of that one ends them, and so does a
+  // second beginning.
+  const release = () => {
+    const begun = key?.begun;
+    key = null;
+    if (begun) up('keyup', begun);
+  };
   // On the window: the focus may have moved on while the key was down.
   addEventListener('keyup', (event) => {
     if (event.target === element && (event.key === 'Enter' || event.key === ' ')) event.preventDefault();
-    if (event.key !== key?.name) return;
-    const { begun } = key;
-    key = null;
-    up('keyup', begun);
+    if (event.key === key?.name || event.key === 'Meta') release();
   });
   // Screen readers and switches click without a pointer or a key.
   element.addEventListener('click', (event) => {
@@ -73,16 +82,21 @@ export function wireTalkButton(button, press, latched, level = () => 'normal') {
   const taken = (target) => target.closest?.('input, dialog') || target.matches?.('button:focus-visible');
   let begun = null;
   addEventListener('keydown', (event) => {
-    if (event.key !== ' ' || taken(event.target)) return;
+    if (event.key !== ' ' || modified(event) || taken(event.target)) return;
     event.preventDefault();
-    if (!event.repeat) begun = down('space');
+    if (event.repeat) return;
+    release();
+    begun = down('space');
   });
   addEventListener('keyup', (event) => {
-    if (event.key !== ' ' || !begun) return;
+    if (!begun || (event.key !== ' ' && event.key !== 'Meta')) return;
     event.preventDefault();
-    up('keyup', begun);
-    begun = null;
+    release();
   });
+  const release = () => {
+    if (begun) up('keyup', begun);
+    begun = null;
+  };
 }
 
 /** The emergency key: once it was held for two seconds it raises one and asks for the floor; the ring shows how far it is. */

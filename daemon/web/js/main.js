@@ -483,6 +483,7 @@ signOut.addEventListener('click', () => {
   forgetDevice();
   signedOut(words.signIn.signedOut);
 });
+byId('status').addEventListener('click', () => press.end('dialog'));
 byId('about').addEventListener('close', () => {
   delete signOut.dataset.sure;
   signOut.textContent = words.about.signOut;
