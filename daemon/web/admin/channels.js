@@ -16,6 +16,16 @@ function records(value) {
   return usual.some(([each]) => each === value) ? usual : [...usual, [value, words.record.of(value)]];
 }
 
+/** What many people may do on one channel; what they may do elsewhere stays. */
+async function setRights(channel, ids, right) {
+  if (right !== 'none') return put(path`/channels/${channel}/members`, { users: Object.fromEntries(ids.map((id) => [id, right])) });
+  const { users } = await get('/users');
+  const leaving = users.filter((user) => ids.includes(user.id) && user.channels[channel]);
+  return put('/memberships', {
+    users: Object.fromEntries(leaving.map(({ id, channels: { [channel]: _, ...others } }) => [id, others])),
+  });
+}
+
 const OTHER = 'other';
 const keepsFor = (text) => (text === 'off' ? 0 : Number.parseInt(text, 10) * (text.endsWith('d') ? 1440 : 1));
 
@@ -120,13 +130,9 @@ export function channels(desk) {
       all.value = '';
       if (!right) return;
       const shown = everyone.filter((user) => user.name.toLowerCase().includes(search.value.toLowerCase().trim()));
-      const changed = shown.map((user) => {
-        const { [row.id]: before, ...others } = user.channels;
-        return [user.id, right === 'none' ? others : { ...others, [row.id]: right }];
-      });
       error.hidden = true;
       try {
-        await during(all, desk.act(() => put('/memberships', { users: Object.fromEntries(changed) })));
+        await during(all, desk.act(() => setRights(row.id, shown.map((user) => user.id), right)));
         const now = new Map(users.map((user) => [user.id, user]));
         everyone.forEach((user, i) => { everyone[i] = now.get(user.id) ?? user; });
         draw();

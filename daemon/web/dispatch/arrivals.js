@@ -12,9 +12,9 @@ export class Arrivals {
   /** Counts every start and stop: what was asked before is not listened to any more. */
   #run = 0;
 
-  /** `channel(id)`: its name; `say(sentence)` where the box has refused. */
-  constructor({ channel, say }) {
-    Object.assign(this, { channel, say });
+  /** `say(sentence)` where the box has refused. */
+  constructor({ say }) {
+    this.say = say;
   }
 
   start() {
@@ -57,16 +57,16 @@ export class Arrivals {
         button.addEventListener('click', () => this.#answer(arrival, admit));
         return button;
       };
-      const where = words.side.arrival(arrival.poster, joined((arrival.channels ?? []).map((id) => this.channel(id))));
+      const where = words.side.arrival(arrival.poster, joined(arrival.channels));
       const who = make('span', { className: 'who' }, make('strong', { textContent: arrival.name }), make('span', { textContent: where }));
       return make('li', {}, who, answer(words.side.admit, true), answer(words.side.refuse, false));
     });
   }
 
-  async #answer({ id, name }, admit) {
+  async #answer({ id }, admit) {
     const run = this.#run;
     try {
-      await box.admit(id, { admit, name });
+      await box.admit(id, admit);
     } catch (error) {
       if (error.message) this.say(error.message, 'bad');
     }

@@ -490,7 +490,7 @@ addEventListener('pagehide', () => positions.flush());
 /** Off the box and off the microphone. */
 function leave(sentence) {
   press.end('signed out');
-  arrivals.stop();
+  arrivals.end();
   positions.end();
   chooser.close();
   calls.end();

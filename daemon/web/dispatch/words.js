@@ -129,6 +129,7 @@ export const words = {
     takenByYou: 'Taken by you',
     goTo: (name) => `Go to ${name}`,
     arrivals: 'Wanting to come in',
+    arrival: (poster, channels) => [poster, channels].filter(Boolean).join(' · '),
     admit: 'Let in',
     refuse: 'Refuse',
     notes: 'Notes',
