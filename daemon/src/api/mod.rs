@@ -145,7 +145,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(recordings::audio))
         .routes(routes!(channels::list, channels::add))
         .routes(routes!(channels::set, channels::remove))
-        .routes(routes!(members::list))
+        .routes(routes!(members::list, members::set_many))
         .routes(routes!(members::set, members::remove))
         .routes(routes!(members::set_all))
         .routes(routes!(users::list, users::add))

@@ -198,6 +198,18 @@ impl Roster {
         Ok(())
     }
 
+    /// Sets what these people may do on one channel, and nothing else of theirs.
+    pub fn set_members(
+        &mut self,
+        channel: &ChannelId,
+        members: BTreeMap<UserId, Membership>,
+    ) -> Result<(), ChangeError> {
+        for (user, membership) in members {
+            self.set_member(channel, &user, membership)?;
+        }
+        Ok(())
+    }
+
     /// Takes off the guests whose time is over: who they were.
     pub fn remove_ended(&mut self, utc: u64) -> Vec<(UserId, User)> {
         let mut ended = Vec::new();
@@ -345,6 +357,13 @@ mod tests {
                 .set_member(&stage, &"x".into(), Membership::Talk)
                 .is_err()
         );
+        let listens = BTreeMap::from([(ben.clone(), Membership::Listen)]);
+        roster.set_members(&stage, listens).expect("a good change");
+        let channels = BTreeMap::from([
+            ("ops".into(), Membership::Talk),
+            (stage.clone(), Membership::Listen),
+        ]);
+        assert_eq!(roster.users[&ben].channels, channels);
         let bulk = BTreeMap::from([(ben.clone(), BTreeMap::from([(stage, Membership::Talk)]))]);
         roster.set_memberships(bulk).expect("a good change");
         assert_eq!(roster.users[&ben].channels.len(), 1);
