@@ -63,10 +63,10 @@ export class Arrivals {
     });
   }
 
-  async #answer({ id }, admit) {
+  async #answer({ id, name }, admit) {
     const run = this.#run;
     try {
-      await box.admit(id, admit);
+      await box.admit(id, admit, name);
     } catch (error) {
       if (error.message) this.say(error.message, 'bad');
     }
