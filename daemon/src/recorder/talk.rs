@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pttd_core::authority::Record;
 use pttd_core::ids::{ChannelId, TransmissionId, UserId};
 use pttd_core::media::Packet;
 use pttd_core::recording::{Recording, Timeline, Waveform, channels};
@@ -31,7 +30,9 @@ pub struct Head {
     pub began: u64,
     /// Milliseconds since the machine was switched on.
     pub monotonic: u64,
-    pub keep: Record,
+    /// Which switching on that was.
+    #[serde(default)]
+    pub boot: String,
 }
 
 impl Head {
@@ -146,6 +147,7 @@ impl Talk {
             level: head.level,
             began: head.began,
             monotonic: head.monotonic,
+            boot: head.boot,
             duration_ms,
             reason,
             bytes: written.bytes,
@@ -153,7 +155,6 @@ impl Talk {
             complete: whole && self.dropped == 0,
             dropped_packets: self.dropped,
             waveform: self.waveform.columns(duration_ms),
-            keep: head.keep,
         }))
     }
 
