@@ -190,9 +190,15 @@ fn what_found_no_room_in_the_queue_is_told_in_the_record() {
 }
 
 #[test]
-fn a_talk_without_a_packet_leaves_nothing() {
+fn a_talk_that_is_shorter_than_a_word_leaves_nothing() {
     let rig = Rig::new();
     let recordings = rig.run(|inbox| {
+        for (id, packets) in [(4, 9), (5, 1)] {
+            let began = Instant::now();
+            begins(inbox, id, began);
+            says(inbox, id, began, packets);
+            ends(inbox, id, Duration::from_millis(3000));
+        }
         begins(inbox, 7, Instant::now());
         ends(inbox, 7, Duration::from_millis(400));
     });

@@ -128,6 +128,69 @@ fn a_talker_who_connects_again_goes_on_where_the_talk_is() {
     assert_eq!(file.last().expect("a frame").1, 2020 * MS + 312);
 }
 
+/// What became of packets of 20 ms, (sent at, came at) in ms, numbered as they were sent: the file, how many were
+/// refused.
+fn heard(packets: &[(u64, u64)], lasts: u64) -> (String, u64) {
+    let mut timeline = Timeline::default();
+    let mut file = Vec::new();
+    for (sent, came) in packets {
+        let packet = packet(sent / 20, (sent * MS) as u32, &[TOC, 1, 2]);
+        timeline.push(&packet, ms(*came));
+        file.extend(self::file(&mut timeline));
+    }
+    timeline.finish(ms(lasts));
+    file.extend(self::file(&mut timeline));
+    let kinds = file.iter().map(|(kind, _)| kind).collect::<String>();
+    (kinds.trim_end_matches('.').to_string(), timeline.refused())
+}
+
+#[test]
+fn a_first_packet_that_came_late_shifts_nothing() {
+    for stalled in [0, 40, 300, 1500, 2900] {
+        let packets: Vec<_> = (0..200).map(|n| (n * 20, (n * 20).max(stalled))).collect();
+        assert_eq!(heard(&packets, 4000), ("x".repeat(200), 0), "{stalled}");
+    }
+    let late: Vec<_> = (0..200).map(|n| (n * 20, n * 20 + 500)).collect();
+    let (file, refused) = heard(&late, 4490);
+    assert_eq!(
+        (file.matches('x').count(), refused),
+        (200, 0),
+        "late as they came"
+    );
+}
+
+#[test]
+fn a_talker_who_makes_up_their_time_is_heard_nevertheless() {
+    for jump in [2_900, 1_000, 100, -900, -1_500, -2_900] {
+        for after in [1, 20, 100] {
+            let mut timeline = Timeline::default();
+            for n in 0..200u64 {
+                let jumps = (n / after).cast_signed() * jump;
+                let time = ((n * 20).cast_signed() + jumps) * 48;
+                timeline.push(&packet(n, time as u32, &[TOC, 1]), ms(n * 20));
+            }
+            timeline.finish(ms(4000));
+            let heard = file(&mut timeline)
+                .iter()
+                .filter(|(kind, _)| *kind == 'x')
+                .count() as u64;
+            assert_eq!(heard + timeline.refused(), 200, "{jump} after {after}");
+            assert!(after == 1 || heard >= 100, "{jump} after {after}: {heard}");
+        }
+    }
+}
+
+#[test]
+fn too_many_at_once_are_refused_and_those_after_them_are_heard() {
+    let mut timeline = Timeline::default();
+    for n in 0..700 {
+        timeline.push(&packet(n, n as u32 * 48, &[TOC, 1]), ms(0));
+    }
+    assert_eq!(timeline.refused(), 100);
+    let place = timeline.push(&packet(900, 3000 * 48, &[TOC, 1]), ms(3000));
+    assert!(place.is_some());
+}
+
 #[test]
 fn nothing_is_held_back_longer_than_a_second() {
     let mut timeline = Timeline::default();
@@ -277,6 +340,29 @@ fn the_oldest_go_until_the_rest_has_room() {
     assert_eq!(gone(40, 100, 75).len(), 3);
     assert_eq!(gone(40, 1000, 0).len(), 4);
     assert_eq!(gone(25, 0, 0), [1, 2]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_network_holds_back_at_first_no_packet_of_a_steady_one_is_lost(
+        stalled in 0..2_900u64,
+        jitter in proptest::collection::vec(0..55u64, 100..300),
+        origin in any::<u32>(),
+    ) {
+        let mut timeline = Timeline::default();
+        let mut arrivals: Vec<_> = (0..).zip(&jitter).map(|(n, jitter)| ((n * 20 + jitter).max(stalled), n)).collect();
+        arrivals.sort_unstable();
+        let mut kept = 0;
+        let mut keep = |timeline: &mut Timeline| kept += file(timeline).iter().filter(|(kind, _)| *kind == 'x').count();
+        for (at, n) in &arrivals {
+            let time = origin.wrapping_add(*n as u32 * 960);
+            timeline.push(&packet(*n, time, &[TOC, 1, 2]), ms(*at));
+            keep(&mut timeline);
+        }
+        timeline.finish(ms(arrivals.last().map_or(0, |(at, _)| at + 80)));
+        keep(&mut timeline);
+        prop_assert_eq!((kept, timeline.refused()), (jitter.len(), 0));
+    }
 }
 
 prop_compose! {
