@@ -204,9 +204,11 @@ impl Edge {
             showed |= over || self.board.emergencies.on(&channel);
             tracing::debug!(%session, %channel, "taken off the channel");
             self.take_off_quietly(session, &channel, now);
+            let known = self.roster.channels.get(&channel);
+            let name = known.map_or(channel.as_str(), |channel| &channel.name);
             let message = ServerMessage::Removed {
+                message: format!("You were taken off {name}."),
                 channel_id: channel,
-                message: "You were taken off this channel.".to_string(),
             };
             self.send(session, message);
         }
