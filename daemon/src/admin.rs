@@ -17,7 +17,7 @@ use axum::{Extension, Json, Router};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use pttd_core::authority::Roster;
+use pttd_core::authority::{ChangeError, Roster, RosterError};
 use pttd_core::edge::SessionView;
 use pttd_core::ids::SessionId;
 use serde::Serialize;
@@ -210,10 +210,8 @@ async fn withdraw(State(control): State<Arc<Control>>, Json(what): Json<What>) -
 fn answer<T: Serialize>(outcome: Result<T>) -> Response {
     match outcome {
         Ok(done) => Json(done).into_response(),
-        Err(error) => match error.downcast_ref::<Refused>() {
-            Some(refused) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, Json(refused.clone())).into_response()
-            }
+        Err(error) => match refusal(&error) {
+            Some(refused) => (StatusCode::UNPROCESSABLE_ENTITY, Json(refused)).into_response(),
             None => {
                 let why = format!("{error:#}");
                 tracing::error!(why, "a command failed");
@@ -222,6 +220,14 @@ fn answer<T: Serialize>(outcome: Result<T>) -> Response {
             }
         },
     }
+}
+
+/// What is wrong with the order, and not with the box.
+fn refusal(error: &anyhow::Error) -> Option<Refused> {
+    let unfit = error.downcast_ref::<RosterError>().map(ToString::to_string);
+    let not = error.downcast_ref::<ChangeError>().map(ToString::to_string);
+    let of_roster = unfit.or(not).map(|why| Refused { line: None, why });
+    error.downcast_ref::<Refused>().cloned().or(of_roster)
 }
 
 /// The daemon that listens there, if one does.

@@ -124,7 +124,7 @@ take them off the issuer's list as well.")]
     Member(commands::Member),
     /// Hang posters up by which people let themselves in, print them, and mind the door.
     Poster(commands::Poster),
-    /// List the devices that may come in, and lock one out.
+    /// List the devices that may come in, add one for somebody, and lock one out.
     Device(commands::Device),
     /// List the devices that are signed in now, and send one away.
     Session(commands::Session),
@@ -150,7 +150,7 @@ It works while pttd runs, and while it does not.")]
 }
 
 /// Where settings, state and the first roster are.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Files {
     /// The settings. Without one, the defaults of pttd.example.toml.
     #[arg(long, value_name = "FILE", env = "PTTD_CONFIG", global = true)]

@@ -175,6 +175,53 @@ async fn a_session_that_is_ended_is_told_so_and_a_device_locked_out_stays_out() 
 }
 
 #[tokio::test]
+async fn who_gets_an_id_that_was_somebody_elses_gets_none_of_their_devices() -> Result<()> {
+    let site = box_with_roster().await?;
+    let anna = site.api("anna").await?;
+    let (_, card) = site.orders(&["device", "add", "ben", "--json"]).await?;
+    let card: Value = serde_json::from_str(&card)?;
+    let secret = card["secret"].as_str().context("a secret")?;
+    let device = site.redeem(secret).await?;
+    let mut ben = site.readmit("ben", &device, Encoding::Json, None).await?;
+    anna.delete("/users/ben").await?;
+    expect!(
+        ben,
+        ServerMessage::Bye {
+            reason: ByeReason::Removed
+        }
+    )?;
+    let other = anna
+        .post("/users", json!({"name": "Ben", "role": "dispatch"}))
+        .await?;
+    assert_eq!(other["id"], "ben");
+    let again = site.readmit("ben", &device, Encoding::Json, None).await;
+    ensure!(again.is_err(), "the first Ben's device came in");
+    assert_eq!(
+        site.api_of(&device)
+            .refused("GET", "/me", Value::Null)
+            .await?
+            .0,
+        401
+    );
+    let devices = anna.get("/devices").await?;
+    let devices = devices["devices"].as_array().context("a list")?;
+    ensure!(devices.iter().all(|d| d["userId"] != "ben"), "{devices:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_only_admin_is_demoted_by_no_invitation() -> Result<()> {
+    let site = box_with_roster().await?;
+    let out = site.pttd(&["invite", "--user", "anna", "--role", "user"])?;
+    ensure!(!out.status.success());
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(said.contains("is the only admin who stays"), "{said}");
+    let anna = site.api("anna").await?;
+    assert_eq!(anna.get("/me").await?["role"], "admin");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_first_admin_comes_in_with_the_code_on_the_console_and_nobody_after() -> Result<()> {
     let site = site().start().await?;
     let line = site.logs(&["the setup code", "code="]).await?;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use pttd_core::authority::{Channel, ChannelChange, FloorPolicy, Roster};
 use pttd_core::ids::ChannelId;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Admin, Api, Body, Problem, ProblemText, sentence};
+use super::{Admin, Api, Body, Path, Problem, ProblemText, sentence};
 
 #[derive(Serialize, ToSchema)]
 pub struct Channels {

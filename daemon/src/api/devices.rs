@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Admin, Api, Problem, ProblemText, off_the_threads, users};
+use super::{Admin, Api, Path, Problem, ProblemText, off_the_threads, users};
 use crate::store::short_id;
 
 #[derive(Serialize, ToSchema)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pttd_core::authority::{JoinError, Joined, Roster};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::sign_in::{self, LetIn, LetInUser};
-use super::{Api, Body, Caller, Dispatcher, Problem, ProblemText, Stranger, off_the_threads};
+use super::{Api, Body, Caller, Dispatcher, Path, Problem, ProblemText, Stranger, off_the_threads};
 use crate::poster::secret_in;
 use crate::sign_in::{Admitted, is_credential, new_secret};
 use crate::store::{Answer, AtTheDoor, DoorError, Knock, Printed, Who, hash, short_id};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use pttd_core::ids::UserId;
 use pttd_core::wire::signal::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Admin, Api, Body, Problem, ProblemText, off_the_threads, users};
+use super::{Admin, Api, Body, Path, Problem, ProblemText, off_the_threads, users};
 use crate::invite::{Guest, Who};
 use crate::store::short_id;
 use crate::utc;

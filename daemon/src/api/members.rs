@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use pttd_core::authority::{ChangeError, Membership};
 use pttd_core::ids::{ChannelId, UserId};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::channels::name_of;
-use super::{Admin, Api, Body, Problem, ProblemText, users};
+use super::{Admin, Api, Body, Path, Problem, ProblemText, users};
 
 #[derive(Serialize, ToSchema)]
 pub struct Members {

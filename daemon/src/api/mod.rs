@@ -33,11 +33,13 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use pttd_core::authority::Roster;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -53,7 +55,7 @@ use crate::tokens::Tokens;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Refusals, SignedIn, Stranger};
 pub use self::crowd::Crowd;
-pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
+pub use self::problem::{Asked, Body, Path, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
 const MAX_BODY: usize = 1 << 20;
@@ -171,12 +173,43 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(gateway::gateway))
         .routes(routes!(openapi))
         .fallback(no_such_route);
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api/v1", routes)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state::<()>(api)
         .split_for_parts();
+    say_who_is_refused(&mut document);
+    let router = router.method_not_allowed_fallback(no_such_method);
     router.layer(axum::Extension(Arc::new(document)))
+}
+
+/// Whoever needs a bearer may show none, one of somebody who may not, or too many wrong ones.
+fn say_who_is_refused(document: &mut utoipa::openapi::OpenApi) {
+    for path in document.paths.paths.values_mut() {
+        let methods = [
+            &mut path.get,
+            &mut path.put,
+            &mut path.post,
+            &mut path.patch,
+            &mut path.delete,
+        ];
+        let operations = methods.into_iter().flatten();
+        for operation in operations.filter(|operation| operation.security.is_some()) {
+            for (status, why) in [
+                ("401", "no bearer, or none that is good"),
+                ("403", "the caller may not do this"),
+                ("429", "too many wrong bearers from this address"),
+            ] {
+                let body = Content::new(Some(Ref::from_schema_name("ProblemText")));
+                let refused = ResponseBuilder::new()
+                    .description(why)
+                    .content("application/json", body);
+                let responses = &mut operation.responses.responses;
+                let known = responses.entry(status.to_string());
+                known.or_insert_with(|| refused.build().into());
+            }
+        }
+    }
 }
 
 /// This document.
@@ -185,6 +218,14 @@ async fn openapi(
     axum::Extension(document): axum::Extension<Arc<utoipa::openapi::OpenApi>>,
 ) -> Response {
     Json(&*document).into_response()
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This route is asked in another way. GET /api/v1/openapi.json says how.",
+    )
 }
 
 async fn no_such_route() -> Problem {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,7 @@ use pttd_core::ids::ChannelId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Admin, Api, Body, Problem, ProblemText, off_the_threads};
+use super::{Admin, Api, Body, Path, Problem, ProblemText, off_the_threads};
 use crate::poster::{self, check_wifi, new_secret};
 use crate::store::{MAX_POSTERS, Printed, TooManyPosters, Wifi};
 use crate::utc;

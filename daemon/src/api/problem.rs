@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -163,6 +163,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Body<T> {
             Err(error) => Err(Problem::bad_request(format!(
                 "The box does not understand this: {error}."
             ))),
+        }
+    }
+}
+
+/// What stands in the path.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Api>> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        match extract::Path::from_request_parts(parts, api).await {
+            Ok(extract::Path(part)) => Ok(Path(part)),
+            Err(error) => Err(Problem::bad_request(format!("{}.", error.body_text()))),
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use pttd_core::edge::SessionView;
 use pttd_core::ids::SessionId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Admin, Api, Problem, ProblemText, off_the_threads};
+use super::{Admin, Api, Path, Problem, ProblemText, off_the_threads};
 
 #[derive(Serialize, ToSchema)]
 pub struct Sessions {

@@ -228,12 +228,73 @@ async fn what_cannot_be_done_is_refused_and_leaves_nothing_behind() {
         ("POST", "/invitations", json!({"hours": 1}), 422),
         ("GET", "/log?limit=0", Value::Null, 400),
         ("GET", "/nothing", Value::Null, 404),
+        ("DELETE", "/sessions/abc", Value::Null, 400),
+        ("DELETE", "/users/%ff", Value::Null, 400),
+        ("PUT", "/users", Value::Null, 405),
+        (
+            "PUT",
+            "/channels/ops/members",
+            json!({"users": {"ben": "listen", "nobody": "talk"}}),
+            404,
+        ),
     ] {
         let asked = it.dora(method, path, body.clone()).await;
         assert_eq!(asked.0, status, "{method} {path} {body} {}", asked.1);
     }
     assert_eq!(*it.api.roster(), *before);
     assert!(it.log().await.is_empty());
+}
+
+#[tokio::test]
+async fn many_are_set_on_one_channel_and_keep_their_others() {
+    let it = a_box();
+    let before = it.api.roster();
+    let all = before
+        .users
+        .keys()
+        .map(|id| (id.to_string(), json!("listen")));
+    let all: serde_json::Map<_, _> = all.collect();
+    let set = it
+        .dora("PUT", "/channels/ops/members", json!({"users": all}))
+        .await;
+    assert_eq!(set.0, 204);
+    let after = it.api.roster();
+    let ops = "ops".into();
+    for (id, user) in &after.users {
+        let mut expected = before.users[id].channels.clone();
+        expected.insert(
+            pttd_core::ids::ChannelId::clone(&ops),
+            pttd_core::authority::Membership::Listen,
+        );
+        assert_eq!(user.channels, expected, "{id}");
+    }
+    assert_eq!(it.log().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_only_admin_is_demoted_by_no_door() {
+    let it = a_box();
+    let admins: Vec<_> = it.api.roster().admins().cloned().collect();
+    assert_eq!(admins.len(), 1);
+    for (method, path, body, status) in [
+        ("DELETE", "/users/dora", Value::Null, 409),
+        ("PATCH", "/users/dora", json!({"role": "user"}), 409),
+        (
+            "PATCH",
+            "/users/dora",
+            json!({"ends": 4_000_000_000_u64}),
+            409,
+        ),
+        (
+            "POST",
+            "/invitations",
+            json!({"userId": "dora", "role": "user"}),
+            409,
+        ),
+    ] {
+        let asked = it.dora(method, path, body).await;
+        assert_eq!(asked.0, status, "{method} {path}: {}", asked.1);
+    }
 }
 
 #[tokio::test]
@@ -302,6 +363,9 @@ async fn the_document_describes_every_route_and_the_operator_needs_no_bearer() {
                 .await;
             let needs_bearer = asked.0 == 401;
             assert_eq!(needs_bearer, !is_open, "{method} {path}: {}", asked.1);
+            let says = |status: &str| described["responses"].get(status).is_some();
+            let says_who_is_refused = ["401", "403", "429"].into_iter().all(says);
+            assert!(is_open || says_who_is_refused, "{method} {path}");
         }
     }
     for path in paths.keys().filter(|path| !path.contains('{')) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use pttd_core::authority::{Membership, Roster, User, UserChange};
 use pttd_core::ids::{ChannelId, UserId};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::channels::given;
-use super::{Admin, Api, Body, Problem, ProblemText};
+use super::{Admin, Api, Body, Path, Problem, ProblemText};
 use crate::show::day_and_time;
 use crate::utc;
 

@@ -12,7 +12,7 @@ use super::ask::{ask, part};
 use super::span;
 use super::table::{cell, moment, show};
 use super::talk_groups::only_set;
-use crate::{CliRole, Files, show::say, utc};
+use crate::{CliRole, Files, Invite, show::say, utc};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -164,8 +164,11 @@ pub(super) fn channels(channels: &Value) -> String {
 #[command(after_help = "\
 Examples:
   pttd device list
+  pttd device add anna
   pttd device remove 3f1c8a9b0d2e4f57
 
+A device adds itself by the link that `pttd device add` makes, as `pttd invite --user` does too. There is nothing
+to set about one: what it may do is its person's (`pttd user set`, `pttd member set`).
 `pttd withdraw --user` locks all devices of a person out, and their invitations with them.")]
 pub struct Device {
     #[command(flatten)]
@@ -179,6 +182,17 @@ enum DeviceWhat {
     /// Show the devices that may come in.
     List {
         /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a link that lets one more device of somebody on the roster in, as text and as a QR code.
+    Add {
+        /// Whose it is, by id.
+        user: String,
+        /// How long the link lets a device in.
+        #[arg(long, default_value_t = 24, value_name = "N")]
+        hours: u32,
+        /// Print one line of JSON and nothing else.
         #[arg(long)]
         json: bool,
     },
@@ -204,6 +218,20 @@ impl Device {
                     ],
                 )
             }
+            DeviceWhat::Add { user, hours, json } => crate::invite(Invite {
+                files: self.files.clone(),
+                user: Some(user.clone()),
+                name: None,
+                channels: Vec::new(),
+                role: None,
+                emergency: false,
+                hours: *hours,
+                devices: 1,
+                ends_in: None,
+                json: *json,
+                csv: None,
+                sheet: None,
+            }),
             DeviceWhat::Remove { id } => {
                 let path = format!("/devices/{}", part(id));
                 ask(&self.files, Method::DELETE, &path, None)?;
