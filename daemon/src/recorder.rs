@@ -12,11 +12,12 @@ mod recover;
 mod shelf;
 mod talk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,7 @@ use crate::store::Store;
 use crate::utc;
 
 pub use self::ogg_file::hex;
+pub use self::shelf::last_unfinished;
 pub use self::talk::moment;
 
 /// Beginnings and ends: fifty channels make a handful a second.
@@ -46,7 +48,10 @@ const TAPS: usize = 16_384;
 const LOOK: Duration = Duration::from_millis(20);
 /// After the end of a talk its last packets may still be on their way from the media thread.
 const LINGER: Duration = Duration::from_millis(40);
+const NICE: i32 = 10;
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// While more is kept than may be.
+const TIDY_WHEN_FULL: Duration = Duration::from_secs(1);
 /// No floor is held longer, with its grace: the end of this one was lost.
 const LONGEST: Duration = Duration::from_secs(610);
 
@@ -102,7 +107,7 @@ pub fn start(
         health,
         talks: HashMap::new(),
         ending: Vec::new(),
-        tidy_due: Instant::now(),
+        tidied: Instant::now(),
         failed: None,
     };
     let thread = std::thread::Builder::new()
@@ -125,7 +130,7 @@ struct Recorder {
     health: Health,
     talks: HashMap<TransmissionId, Talk>,
     ending: Vec<Ending>,
-    tidy_due: Instant,
+    tidied: Instant,
     /// Why the last recording could not be written.
     failed: Option<String>,
 }
@@ -139,9 +144,9 @@ struct Ending {
 
 impl Recorder {
     fn run(mut self) {
-        if let Err(error) = self.shelf.look_through() {
-            let why = format!("{error:#}");
-            tracing::error!(why, "the recordings of before cannot be looked through");
+        // Linux keeps a priority for each thread: on a box of one core, media goes first.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!(%error, "the recorder keeps its priority");
         }
         self.tidy();
         loop {
@@ -151,7 +156,7 @@ impl Recorder {
             if stopped {
                 return self.finish_all();
             }
-            if Instant::now() >= self.tidy_due {
+            if self.until_tidy().is_zero() {
                 self.tidy();
             }
         }
@@ -161,7 +166,7 @@ impl Recorder {
     fn wait(&mut self) -> bool {
         let at_rest = self.talks.is_empty() && self.ending.is_empty();
         let wait = match at_rest {
-            true => self.tidy_due.saturating_duration_since(Instant::now()),
+            true => self.until_tidy(),
             false => LOOK,
         };
         match self.happenings.recv_timeout(wait) {
@@ -173,6 +178,14 @@ impl Recorder {
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
         }
+    }
+
+    fn until_tidy(&self) -> Duration {
+        let every = match self.shelf.is_full() {
+            true => TIDY_WHEN_FULL,
+            false => TIDY_EVERY,
+        };
+        every.saturating_sub(self.tidied.elapsed())
     }
 
     fn take_happenings(&mut self) {
@@ -199,13 +212,13 @@ impl Recorder {
                 let head = Head {
                     transmission,
                     channel_name: settings.name.clone(),
-                    keep: settings.record,
                     channel,
                     user: talker.user_id,
                     name: talker.name,
                     level,
                     began: utc::now_ms().saturating_sub(ago),
                     monotonic: since_boot_ms().saturating_sub(ago),
+                    boot: BOOT.clone(),
                 };
                 let path = self.shelf.unfinished(transmission);
                 self.talks.insert(transmission, Talk::new(head, at, path));
@@ -236,12 +249,9 @@ impl Recorder {
                 self.take_happenings();
             }
             let has_room = self.shelf.has_room();
-            let Some(talk) = self.talks.get_mut(&transmission).filter(|_| has_room) else {
-                metrics::counter!("pttd_recorder_packets_unwanted_total").increment(1);
-                continue;
-            };
-            match tapped {
-                Tapped::Packet(tap) => {
+            let talk = self.talks.get_mut(&transmission);
+            match (tapped, talk) {
+                (Tapped::Packet(tap), Some(talk)) if has_room => {
                     metrics::counter!("pttd_recorder_packets_total").increment(1);
                     if let Err(error) = talk.packet(&tap.packet, tap.at) {
                         let path = talk.path().to_path_buf();
@@ -249,7 +259,19 @@ impl Recorder {
                         self.lost(transmission, &path, error.into());
                     }
                 }
-                Tapped::Dropped { packets, .. } => talk.dropped += packets,
+                (Tapped::Packet(_), talk) => {
+                    metrics::counter!("pttd_recorder_packets_unwanted_total").increment(1);
+                    if let Some(talk) = talk {
+                        talk.dropped += 1;
+                    }
+                }
+                (Tapped::Dropped { packets, .. }, Some(talk)) => talk.dropped += packets,
+                (Tapped::Dropped { packets, .. }, None) => {
+                    if let Err(error) = self.shelf.lacks(transmission, packets) {
+                        let why = format!("{error:#}");
+                        tracing::warn!(%transmission, packets, why, "a recording does not tell what it lacks");
+                    }
+                }
             }
         }
     }
@@ -257,12 +279,8 @@ impl Recorder {
     fn finish_due(&mut self) {
         let now = Instant::now();
         let due: Vec<Ending> = self.ending.extract_if(.., |e| e.due <= now).collect();
-        let any = !due.is_empty();
         for ending in due {
             self.finish(ending.transmission, Some(ending.duration), ending.reason);
-        }
-        if any {
-            self.tidy_due = now;
         }
     }
 
@@ -303,19 +321,24 @@ impl Recorder {
         let why = format!("a recording could not be written: {error:#}");
         tracing::warn!(%transmission, why, "a recording is lost");
         metrics::counter!("pttd_recordings_lost_total").increment(1);
+        self.health.wrong("recorder", why.clone());
         self.failed = Some(why);
-        self.tidy_due = Instant::now();
-        shelf::remove(path);
+        // One that stood there before is not ours.
+        let exists = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+        if !error.downcast_ref().is_some_and(exists) {
+            shelf::remove(path);
+        }
     }
 
     fn tidy(&mut self) {
-        self.tidy_due = Instant::now() + TIDY_EVERY;
         let lost_end = |(id, talk): (&TransmissionId, &Talk)| (talk.age() > LONGEST).then_some(*id);
         let endless: Vec<TransmissionId> = self.talks.iter().filter_map(lost_end).collect();
         for id in endless {
             self.finish(id, None, EndReason::Disconnected);
         }
-        let tidied = self.shelf.tidy();
+        let running: BTreeSet<TransmissionId> = self.talks.keys().copied().collect();
+        let tidied = self.shelf.tidy(&running);
+        self.tidied = Instant::now();
         match (&self.failed, tidied) {
             (_, Err(error)) => self.health.wrong("recorder", format!("{error:#}")),
             (Some(why), Ok(())) => self.health.wrong("recorder", why.clone()),
@@ -323,6 +346,12 @@ impl Recorder {
         }
     }
 }
+
+/// Which switching on of the machine this is: the kernel draws a name for each.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
+    let name = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    name.unwrap_or_default().trim().to_string()
+});
 
 /// The clock that never stops and is never set.
 fn since_boot_ms() -> u64 {

@@ -305,8 +305,11 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
 
 /// Blocking: what was kept is read.
 fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
-    let utc_ms = utc::now_ms();
-    let unused = store.last_recorded()?.map_or(0, |last| last.0 + 1);
+    let utc_ms = utc::begin(&settings.state.dir);
+    // Where the clock was set back, files may have later numbers: also those a power cut has left.
+    let unfinished = recorder::last_unfinished(&settings.recorder().folder);
+    let last = store.last_recorded()?.max(unfinished);
+    let unused = last.map_or(0, |last| last.0 + 1);
     let start = Start {
         now: Instant::now(),
         utc_ms,

@@ -87,9 +87,11 @@ pub struct Store {
     arrivals: sled::Tree,
     journal: sled::Tree,
     board: sled::Tree,
+    /// The entries that any client can cause.
+    passing: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
     next_entry: AtomicU64,
-    keep_entries: u64,
+    kept: Mutex<journal::Kept>,
     /// How large the roster may grow.
     limits: Limits,
     _lock: File,
@@ -164,9 +166,10 @@ impl Store {
             posters: tree("posters")?,
             arrivals: tree("arrivals")?,
             journal: tree("journal")?,
+            passing: tree("passing")?,
             board: tree("board")?,
             next_entry: AtomicU64::new(0),
-            keep_entries: 0,
+            kept: Mutex::default(),
             limits: Limits::default(),
             db_file: File::open(folder.join("db")).context("opening the state for syncing")?,
             folder,
@@ -302,7 +305,7 @@ impl Store {
             for (hash, record) in ended.devices.iter().chain(&devices) {
                 devices_at.insert(hash, record.clone())?;
             }
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok::<_, ConflictableTransactionError<()>>(())
         });
         if let Err(TransactionError::Storage(error)) = written {
@@ -448,7 +451,7 @@ impl Store {
                 revoke(&mut record);
                 records.insert(key.clone(), encode(&record).map_err(abort)?)?;
             }
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok(())
         });
         outcome.map_err(|e| match e {
@@ -533,6 +536,7 @@ impl Store {
     /// Everything written before this call is on disk when it returns. Commits that wait at the same time
     /// share one sync.
     fn commit(&self) -> Result<()> {
+        self.shorten_journal()?;
         let mine = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         self.unbroken()?;

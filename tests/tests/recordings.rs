@@ -21,8 +21,9 @@ user = [
 ]
 "#;
 
-/// Generous: the machine is busy with other tests. `make bench` asks for 300 ms.
-const LISTED_WITHIN: Duration = Duration::from_secs(5);
+/// Generous: the machine is busy with other tests, and what has to go is looked for every 5 s. `make bench` asks
+/// for 300 ms.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 
 async fn box_with_roster() -> Result<Site> {
     site().roster(ROSTER).start().await
@@ -123,7 +124,7 @@ async fn a_recording_is_for_those_who_may_listen_to_its_channel_now() -> Result<
     let mut site = box_with_roster().await?;
     let (anna, carla) = (site.api("anna").await?, site.api("carla").await?);
     let mut ben = site.phone_on("ben", "ops").await?;
-    talk(&mut ben, "ops", &tone(500.0)?, 10).await?;
+    talk(&mut ben, "ops", &tone(500.0)?, 15).await?;
     let recording = listed(&anna, 1).await?.remove(0);
     let path = format!("/recordings/{}", recording["transmissionId"]);
 
@@ -151,8 +152,8 @@ async fn the_list_is_asked_by_channel_talker_name_and_time() -> Result<()> {
     let mut ben = site.phone_on("ben", "ops").await?;
     let mut carla = site.phone_on("carla", "stage").await?;
     let sound = tone(500.0)?;
-    talk(&mut ben, "ops", &sound, 5).await?;
-    talk(&mut carla, "stage", &sound, 5).await?;
+    talk(&mut ben, "ops", &sound, 15).await?;
+    talk(&mut carla, "stage", &sound, 15).await?;
     let both = listed(&anna, 2).await?;
     let (newer, older) = (&both[0], &both[1]);
     ensure!(newer["userId"] == "carla", "newest first");
@@ -227,15 +228,15 @@ async fn a_channel_that_is_not_recorded_any_more_forgets_what_was_said() -> Resu
     ben.join("stage").await?;
     ben.connect("stage").await?;
     let sound = tone(500.0)?;
-    talk(&mut ben, "ops", &sound, 10).await?;
-    talk(&mut ben, "stage", &sound, 10).await?;
+    talk(&mut ben, "ops", &sound, 15).await?;
+    talk(&mut ben, "stage", &sound, 15).await?;
     listed(&anna, 2).await?;
     anna.patch("/channels/ops", json!({"record": "off"}))
         .await?;
     let left = listed(&anna, 1).await?.remove(0);
     ensure!(left["channelId"] == "stage");
-    talk(&mut ben, "ops", &sound, 10).await?;
-    talk(&mut ben, "stage", &sound, 10).await?;
+    talk(&mut ben, "ops", &sound, 15).await?;
+    talk(&mut ben, "stage", &sound, 15).await?;
     let left = listed(&anna, 2).await?;
     ensure!(
         left.iter()
@@ -243,8 +244,10 @@ async fn a_channel_that_is_not_recorded_any_more_forgets_what_was_said() -> Resu
     );
     let folder = site.state_dir().join("recordings");
     let mut files = 0;
-    for day in std::fs::read_dir(folder)? {
-        files += std::fs::read_dir(day?.path())?.count();
+    for day in std::fs::read_dir(folder)?.filter_map(Result::ok) {
+        if day.file_type()?.is_dir() {
+            files += std::fs::read_dir(day.path())?.count();
+        }
     }
     ensure!(files == 2, "{files} files");
     site.stop().await
@@ -256,8 +259,8 @@ async fn recordings_are_exported_with_and_without_the_box_running() -> Result<()
     let anna = site.api("anna").await?;
     let mut ben = site.phone_on("ben", "ops").await?;
     let sound = tone(500.0)?;
-    talk(&mut ben, "ops", &sound, 10).await?;
-    talk(&mut ben, "ops", &sound, 10).await?;
+    talk(&mut ben, "ops", &sound, 15).await?;
+    talk(&mut ben, "ops", &sound, 15).await?;
     let both = listed(&anna, 2).await?;
     let target = tempfile::tempdir()?;
     let first = target.path().join("first").display().to_string();
@@ -296,7 +299,7 @@ async fn recordings_are_exported_with_and_without_the_box_running() -> Result<()
     let folder = site.state_dir().join("recordings");
     let day = std::fs::read_dir(folder)?
         .filter_map(Result::ok)
-        .find(|day| day.file_name() != "unfinished")
+        .find(|day| day.file_name().to_string_lossy().starts_with("20"))
         .context("a day")?;
     let file = std::fs::read_dir(day.path())?.next().context("a file")??;
     let mut bytes = std::fs::read(file.path())?;

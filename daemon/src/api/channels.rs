@@ -183,7 +183,7 @@ pub async fn set(
     Ok(Json(set.await?))
 }
 
-/// Removes a channel with all its memberships.
+/// Removes a channel with all its memberships. What was said on it is removed with it, within a minute.
 #[utoipa::path(delete, path = "/channels/{channel}", params(("channel" = String, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = ProblemText),

@@ -48,6 +48,7 @@ impl Write for Hashed {
 }
 
 impl OggFile {
+    /// Never over one that is there.
     pub fn create(
         path: &Path,
         serial: u32,
@@ -56,8 +57,7 @@ impl OggFile {
     ) -> io::Result<OggFile> {
         let file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(path)?;
         let mut writer = PacketWriter::new(Hashed {

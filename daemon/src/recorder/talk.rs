@@ -1,10 +1,10 @@
 //! One transmission that is being recorded.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pttd_core::authority::Record;
 use pttd_core::ids::{ChannelId, TransmissionId, UserId};
 use pttd_core::media::Packet;
 use pttd_core::recording::{Recording, Timeline, Waveform, channels};
@@ -17,6 +17,9 @@ use super::ogg_file::OggFile;
 
 /// The tag that holds a [`Head`], so that a file can be told from itself after a crash.
 pub const HEAD_TAG: &str = "PTTD";
+
+/// A key that was touched, no talk.
+const LEAST_HEARD: Duration = Duration::from_millis(200);
 
 /// What is known when it begins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,7 +34,9 @@ pub struct Head {
     pub began: u64,
     /// Milliseconds since the machine was switched on.
     pub monotonic: u64,
-    pub keep: Record,
+    /// Which switching on that was.
+    #[serde(default)]
+    pub boot: String,
 }
 
 impl Head {
@@ -70,8 +75,9 @@ pub struct Talk {
     began: Instant,
     timeline: Timeline,
     waveform: Waveform,
-    /// Made with the first packet.
+    /// Made when there is something to write, a second after it was heard.
     file: Option<OggFile>,
+    channels: u8,
     path: PathBuf,
     pub dropped: u64,
 }
@@ -84,6 +90,7 @@ impl Talk {
             timeline: Timeline::default(),
             waveform: Waveform::default(),
             file: None,
+            channels: 1,
             path,
             dropped: 0,
         }
@@ -104,35 +111,40 @@ impl Talk {
             self.waveform
                 .note(place, packet.level, packet.payload.len());
             if self.file.is_none() {
-                let file = self.head.create(&self.path, channels(&packet.payload))?;
-                self.file = Some(file);
+                self.channels = self.channels.max(channels(&packet.payload));
             }
         }
         self.write()
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
         while let Some(frame) = self.timeline.poll_frame() {
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => none.insert(self.head.create(&self.path, self.channels)?),
+            };
             file.write(frame)?;
         }
         Ok(())
     }
 
-    /// The whole file, still under its first name. `None`: nothing was heard.
+    /// The whole file, still under its first name. `None`: too little was heard to be worth one.
     pub fn finish(
         mut self,
         duration: Duration,
         reason: EndReason,
         whole: bool,
     ) -> io::Result<Option<Recording>> {
-        self.timeline.finish(duration);
-        self.write()?;
+        if self.timeline.heard() >= LEAST_HEARD {
+            self.timeline.finish(duration);
+            self.write()?;
+        } else if self.file.take().is_some() {
+            fs::remove_file(&self.path)?;
+        }
         let Some(file) = self.file else {
             return Ok(None);
         };
+        let dropped = self.dropped + self.timeline.refused();
         let written = file.finish()?;
         let duration_ms = duration.as_millis() as u64;
         let head = self.head;
@@ -146,14 +158,14 @@ impl Talk {
             level: head.level,
             began: head.began,
             monotonic: head.monotonic,
+            boot: head.boot,
             duration_ms,
             reason,
             bytes: written.bytes,
             sha256: written.sha256,
-            complete: whole && self.dropped == 0,
-            dropped_packets: self.dropped,
+            complete: whole && dropped == 0,
+            dropped_packets: dropped,
             waveform: self.waveform.columns(duration_ms),
-            keep: head.keep,
         }))
     }
 

@@ -1,3 +1,5 @@
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::process::Command;
 
 use pttd_core::authority::{Channel, Record, Roster};
@@ -188,9 +190,15 @@ fn what_found_no_room_in_the_queue_is_told_in_the_record() {
 }
 
 #[test]
-fn a_talk_without_a_packet_leaves_nothing() {
+fn a_talk_that_is_shorter_than_a_word_leaves_nothing() {
     let rig = Rig::new();
     let recordings = rig.run(|inbox| {
+        for (id, packets) in [(4, 9), (5, 1)] {
+            let began = Instant::now();
+            begins(inbox, id, began);
+            says(inbox, id, began, packets);
+            ends(inbox, id, Duration::from_millis(3000));
+        }
         begins(inbox, 7, Instant::now());
         ends(inbox, 7, Duration::from_millis(400));
     });
@@ -262,6 +270,125 @@ fn a_whole_file_that_is_not_in_the_index_comes_into_it_and_the_other_way_round_i
 }
 
 #[test]
+fn what_others_have_put_into_the_folder_stays() {
+    let rig = Rig::new();
+    let recordings = rig.run(|inbox| {
+        let began = Instant::now();
+        begins(inbox, 7, began);
+        says(inbox, 7, began, 100);
+        ends(inbox, 7, Duration::from_secs(2));
+    });
+    let (folder, bytes) = (&rig.settings.folder, rig.bytes(&recordings[0]));
+    let day = Path::new(&recordings[0].file).parent().unwrap();
+    let others = [
+        "photos/ops-8.opus".into(),
+        "photos/me.jpg".into(),
+        "unfinished/notes.txt".into(),
+        "2026-05-01/ops-9.opus".into(),
+        "2026-05-01/20260501T101010.000Z-ops-7.opus".into(),
+        "2026-05-01/ops-anna.opus".into(),
+        day.join("ops-70.opus"),
+        day.join("song.opus"),
+        day.join("stage-7.opus"),
+    ];
+    for other in &others {
+        std::fs::create_dir_all(folder.join(other).parent().unwrap()).unwrap();
+        std::fs::write(folder.join(other), &bytes[..bytes.len() - 1]).unwrap();
+    }
+    std::fs::write(folder.join(&others[3]), b"nothing").unwrap();
+    let lost_and_found = folder.join("lost+found");
+    DirBuilder::new().mode(0o0).create(&lost_and_found).unwrap();
+    assert_eq!(rig.run(|_| {}), recordings);
+    for other in &others {
+        assert!(folder.join(other).exists(), "{}", other.display());
+    }
+    assert!(rig.health.problems().is_empty());
+}
+
+#[test]
+fn a_disk_that_is_away_is_told_nothing_is_forgotten_and_nothing_written_in_its_place() {
+    let rig = Rig::new();
+    let talk = |inbox: &Inbox, id| {
+        let began = Instant::now();
+        begins(inbox, id, began);
+        says(inbox, id, began, 100);
+        ends(inbox, id, Duration::from_secs(2));
+    };
+    let before = rig.run(|inbox| talk(inbox, 7));
+    let (folder, away) = (&rig.settings.folder, rig.dir.path().join("away"));
+    std::fs::rename(folder, &away).unwrap();
+    std::fs::create_dir(folder).unwrap();
+    assert_eq!(rig.run(|inbox| talk(inbox, 8)), before);
+    let problem = rig.health.problems()["recorder"].clone();
+    assert!(problem.contains("mount their disk"), "{problem}");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+
+    std::fs::remove_dir(folder).unwrap();
+    std::fs::rename(&away, folder).unwrap();
+    assert_eq!(rig.run(|inbox| talk(inbox, 9)).len(), 2);
+    assert!(rig.health.problems().is_empty());
+
+    // Where the operator says so, they begin anew.
+    std::fs::rename(folder, &away).unwrap();
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join(".pttd-recordings"), "").unwrap();
+    assert_eq!(rig.run(|inbox| talk(inbox, 10)).len(), 1);
+    assert!(rig.health.problems().is_empty());
+    std::fs::write(folder.join(".pttd-recordings"), "of another box").unwrap();
+    assert_eq!(rig.run(|inbox| talk(inbox, 11)).len(), 1);
+    let problem = rig.health.problems()["recorder"].clone();
+    assert!(problem.contains("another box"), "{problem}");
+}
+
+#[test]
+fn packets_that_found_no_room_after_the_end_are_told_in_the_record() {
+    let rig = Rig::new();
+    let recordings = rig.run(|inbox| {
+        let began = Instant::now();
+        begins(inbox, 7, began);
+        says(inbox, 7, began, 20);
+        ends(inbox, 7, Duration::from_millis(400));
+        while rig.store.recording(TransmissionId(7)).unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let dropped = Tapped::Dropped {
+            transmission: TransmissionId(7),
+            packets: 3,
+        };
+        inbox.taps.send(dropped).unwrap();
+    });
+    assert_eq!(recordings[0].dropped_packets, 3);
+    assert!(!recordings[0].complete);
+}
+
+#[test]
+fn a_file_that_is_there_is_never_written_over() {
+    let rig = Rig::new();
+    let recordings = rig.run(|inbox| {
+        let began = Instant::now();
+        begins(inbox, 6, began);
+        says(inbox, 6, began, 20);
+        ends(inbox, 6, Duration::from_millis(400));
+        while rig.store.last_recorded().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        std::fs::write(rig.settings.folder.join("unfinished/7.opus"), "of before").unwrap();
+        assert_eq!(
+            last_unfinished(&rig.settings.folder),
+            Some(TransmissionId(7))
+        );
+        let began = Instant::now();
+        begins(inbox, 7, began);
+        says(inbox, 7, began, 100);
+        ends(inbox, 7, Duration::from_secs(2));
+    });
+    assert_eq!(recordings.len(), 1, "the first");
+    let there = std::fs::read(rig.settings.folder.join("unfinished/7.opus")).unwrap();
+    assert_eq!(there, b"of before");
+    assert!(rig.health.problems().contains_key("recorder"));
+}
+
+#[test]
 fn a_channel_that_is_off_keeps_nothing_and_neither_does_one_without_room() {
     let mut rig = Rig::new();
     let talk = |inbox: &Inbox| {
@@ -274,7 +401,11 @@ fn a_channel_that_is_off_keeps_nothing_and_neither_does_one_without_room() {
     rig.keeps(Record::Off);
     assert_eq!(rig.run(|_| {}).len(), 0);
     let files = std::fs::read_dir(&rig.settings.folder).unwrap();
-    assert_eq!(files.count(), 1, "only the folder of the unfinished");
+    assert_eq!(
+        files.count(),
+        2,
+        "only the folder of the unfinished and the marker"
+    );
     rig.keeps(Record::Days(1));
     rig.settings.max = config::Size(10);
     rig.run(talk);

@@ -156,7 +156,7 @@ impl Store {
         let (printed, lines) = (encode(printed)?, self.lines(&[entry])?);
         let written = (&self.posters, &self.journal).transaction(|(posters, journal)| {
             posters.insert(key, printed.clone())?;
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok::<_, ConflictableTransactionError<()>>(())
         });
         written.map_err(|error| anyhow!("writing a poster: {error:?}"))
@@ -382,7 +382,7 @@ impl Store {
                 devices.insert(hash, record.clone())?;
             }
             devices.insert(&device_at, device.clone())?;
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok(())
         });
         written.map_err(|error| match error {

@@ -26,6 +26,13 @@ impl Store {
         self.commit()
     }
 
+    /// As it is written on what belongs to this box.
+    pub fn box_id(&self) -> Result<String> {
+        let id = self.identity.get("id").context("reading the state")?;
+        let id = id.context("the state has no id")?;
+        Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Newest first.
     pub fn recordings(&self) -> impl Iterator<Item = Result<Recording>> + use<> {
         self.recordings.iter().rev().map(|record| {

@@ -12,12 +12,11 @@ mod waveform;
 
 use serde::{Deserialize, Serialize};
 
-use crate::authority::Record;
 use crate::ids::{ChannelId, TransmissionId, UserId};
 use crate::wire::signal::{EndReason, Level};
 
 pub use opus::{channels, samples};
-pub use retention::{Kept, Room, surplus};
+pub use retention::{Clocks, Kept, Room, surplus};
 pub use timeline::{Frame, PRE_SKIP, SAMPLES_PER_MS, Timeline};
 pub use waveform::{BUCKETS, Waveform};
 
@@ -38,6 +37,9 @@ pub struct Recording {
     pub began: u64,
     /// Milliseconds since the box was switched on: tells the order where the clock was set.
     pub monotonic: u64,
+    /// Which switching on that was.
+    #[serde(default)]
+    pub boot: String,
     pub duration_ms: u64,
     pub reason: EndReason,
     /// Below the recordings' folder.
@@ -50,6 +52,4 @@ pub struct Recording {
     /// The recorder was too slow for these. What the network lost is filled with silence and not counted here.
     pub dropped_packets: u64,
     pub waveform: Vec<u8>,
-    /// How long it was to be kept when it was made; counts where the channel is gone.
-    pub keep: Record,
 }

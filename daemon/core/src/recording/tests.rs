@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::opus::{filler, samples};
 use super::*;
-use crate::authority::{Channel, Roster};
+use crate::authority::{Channel, Record, Roster};
 use crate::media::Packet;
 
 const MS: u64 = SAMPLES_PER_MS;
@@ -128,6 +128,69 @@ fn a_talker_who_connects_again_goes_on_where_the_talk_is() {
     assert_eq!(file.last().expect("a frame").1, 2020 * MS + 312);
 }
 
+/// What became of packets of 20 ms, (sent at, came at) in ms, numbered as they were sent: the file, how many were
+/// refused.
+fn heard(packets: &[(u64, u64)], lasts: u64) -> (String, u64) {
+    let mut timeline = Timeline::default();
+    let mut file = Vec::new();
+    for (sent, came) in packets {
+        let packet = packet(sent / 20, (sent * MS) as u32, &[TOC, 1, 2]);
+        timeline.push(&packet, ms(*came));
+        file.extend(self::file(&mut timeline));
+    }
+    timeline.finish(ms(lasts));
+    file.extend(self::file(&mut timeline));
+    let kinds = file.iter().map(|(kind, _)| kind).collect::<String>();
+    (kinds.trim_end_matches('.').to_string(), timeline.refused())
+}
+
+#[test]
+fn a_first_packet_that_came_late_shifts_nothing() {
+    for stalled in [0, 40, 300, 1500, 2900] {
+        let packets: Vec<_> = (0..200).map(|n| (n * 20, (n * 20).max(stalled))).collect();
+        assert_eq!(heard(&packets, 4000), ("x".repeat(200), 0), "{stalled}");
+    }
+    let late: Vec<_> = (0..200).map(|n| (n * 20, n * 20 + 500)).collect();
+    let (file, refused) = heard(&late, 4490);
+    assert_eq!(
+        (file.matches('x').count(), refused),
+        (200, 0),
+        "late as they came"
+    );
+}
+
+#[test]
+fn a_talker_who_makes_up_their_time_is_heard_nevertheless() {
+    for jump in [2_900, 1_000, 100, -900, -1_500, -2_900] {
+        for after in [1, 20, 100] {
+            let mut timeline = Timeline::default();
+            for n in 0..200u64 {
+                let jumps = (n / after).cast_signed() * jump;
+                let time = ((n * 20).cast_signed() + jumps) * 48;
+                timeline.push(&packet(n, time as u32, &[TOC, 1]), ms(n * 20));
+            }
+            timeline.finish(ms(4000));
+            let heard = file(&mut timeline)
+                .iter()
+                .filter(|(kind, _)| *kind == 'x')
+                .count() as u64;
+            assert_eq!(heard + timeline.refused(), 200, "{jump} after {after}");
+            assert!(after == 1 || heard >= 100, "{jump} after {after}: {heard}");
+        }
+    }
+}
+
+#[test]
+fn too_many_at_once_are_refused_and_those_after_them_are_heard() {
+    let mut timeline = Timeline::default();
+    for n in 0..700 {
+        timeline.push(&packet(n, n as u32 * 48, &[TOC, 1]), ms(0));
+    }
+    assert_eq!(timeline.refused(), 100);
+    let place = timeline.push(&packet(900, 3000 * 48, &[TOC, 1]), ms(3000));
+    assert!(place.is_some());
+}
+
 #[test]
 fn nothing_is_held_back_longer_than_a_second() {
     let mut timeline = Timeline::default();
@@ -159,8 +222,8 @@ fn recording(id: u64, channel: &str, began: u64, bytes: u64) -> Kept {
         channel: channel.into(),
         began,
         ended: began + 1000,
+        ended_monotonic: None,
         bytes,
-        keep: Record::Minutes(1),
     }
 }
 
@@ -176,6 +239,21 @@ fn roster(channels: &[(&str, Record)]) -> Roster {
         channels: channels.iter().map(channel).collect(),
         ..Roster::default()
     }
+}
+
+fn clocks(utc_ms: u64) -> Clocks {
+    Clocks {
+        utc_ms,
+        monotonic_ms: 0,
+    }
+}
+
+/// The ids of what goes.
+fn gone(kept: &[Kept], roster: &Roster, clocks: Clocks, room: Room) -> Vec<u64> {
+    let mut oldest_first: Vec<&Kept> = kept.iter().collect();
+    oldest_first.sort_by_key(|kept| (kept.began, kept.transmission));
+    let go = surplus(oldest_first.into_iter(), roster, clocks, room);
+    go.iter().map(|kept| kept.transmission.0).collect()
 }
 
 const PLENTY: Room = Room {
@@ -197,20 +275,52 @@ fn what_is_older_than_its_channel_keeps_goes_oldest_first() {
         recording(3, "long", 100_000, 1),
         recording(2, "gone", 100_000, 1),
     ];
-    let gone_at = |utc_ms| {
-        let go = surplus(&kept, &roster, utc_ms, PLENTY);
-        go.into_iter().map(|id| id.0).collect::<Vec<_>>()
-    };
-    assert_eq!(gone_at(100_000), [5]);
-    assert_eq!(gone_at(160_999), [5]);
+    let gone_at = |utc_ms| gone(&kept, &roster, clocks(utc_ms), PLENTY);
     assert_eq!(
-        gone_at(161_000),
+        gone_at(100_000),
         [2, 5],
-        "as it was to be kept when its channel went"
+        "their channels keep nothing, or are gone"
     );
     assert_eq!(gone_at(220_999), [2, 5]);
     assert_eq!(gone_at(221_000), [2, 4, 5]);
     assert_eq!(gone_at(101_000 + 24 * 3_600_000), [2, 3, 4, 5]);
+}
+
+#[test]
+fn a_clock_that_is_set_forward_takes_nothing_that_was_said_since_the_machine_was_switched_on() {
+    let roster = roster(&[("ops", Record::Minutes(1))]);
+    let made = Recording {
+        transmission: TransmissionId(1),
+        channel: "ops".into(),
+        channel_name: String::new(),
+        user: "ben".into(),
+        name: String::new(),
+        level: Level::Normal,
+        began: 1000,
+        monotonic: 500_000,
+        boot: "this one".into(),
+        duration_ms: 2000,
+        reason: EndReason::Released,
+        file: String::new(),
+        bytes: 100,
+        sha256: String::new(),
+        complete: true,
+        dropped_packets: 0,
+        waveform: Vec::new(),
+    };
+    let goes = |boot, utc_ms, monotonic_ms| {
+        let clocks = Clocks {
+            utc_ms,
+            monotonic_ms,
+        };
+        !gone(&[Kept::new(&made, boot)], &roster, clocks, PLENTY).is_empty()
+    };
+    const A_YEAR: u64 = 365 * 24 * 3_600_000;
+    assert!(!goes("this one", A_YEAR, 502_000 + 59_999));
+    assert!(goes("this one", A_YEAR, 502_000 + 60_000));
+    assert!(goes("another", A_YEAR, 502_000));
+    assert!(!goes("another", 62_999, 0));
+    assert_eq!(Kept::new(&made, "").bytes, 4096, "as on the disk");
 }
 
 #[test]
@@ -223,15 +333,36 @@ fn the_oldest_go_until_the_rest_has_room() {
             keep_free,
             free,
         };
-        surplus(&kept, &roster, 5000, room).len()
+        gone(&kept, &roster, clocks(5000), room)
     };
-    assert_eq!(gone(40, 0, 0), 0);
-    assert_eq!(gone(39, 0, 0), 1);
-    assert_eq!(gone(40, 100, 75), 3);
-    assert_eq!(gone(40, 1000, 0), 4);
-    let room = Room { max: 25, ..PLENTY };
-    let go = surplus(&kept, &roster, 5000, room);
-    assert_eq!(go, [TransmissionId(1), TransmissionId(2)]);
+    assert_eq!(gone(40, 0, 0).len(), 0);
+    assert_eq!(gone(39, 0, 0).len(), 1);
+    assert_eq!(gone(40, 100, 75).len(), 3);
+    assert_eq!(gone(40, 1000, 0).len(), 4);
+    assert_eq!(gone(25, 0, 0), [1, 2]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_network_holds_back_at_first_no_packet_of_a_steady_one_is_lost(
+        stalled in 0..2_900u64,
+        jitter in proptest::collection::vec(0..55u64, 100..300),
+        origin in any::<u32>(),
+    ) {
+        let mut timeline = Timeline::default();
+        let mut arrivals: Vec<_> = (0..).zip(&jitter).map(|(n, jitter)| ((n * 20 + jitter).max(stalled), n)).collect();
+        arrivals.sort_unstable();
+        let mut kept = 0;
+        let mut keep = |timeline: &mut Timeline| kept += file(timeline).iter().filter(|(kind, _)| *kind == 'x').count();
+        for (at, n) in &arrivals {
+            let time = origin.wrapping_add(*n as u32 * 960);
+            timeline.push(&packet(*n, time, &[TOC, 1, 2]), ms(*at));
+            keep(&mut timeline);
+        }
+        timeline.finish(ms(arrivals.last().map_or(0, |(at, _)| at + 80)));
+        keep(&mut timeline);
+        prop_assert_eq!((kept, timeline.refused()), (jitter.len(), 0));
+    }
 }
 
 prop_compose! {
@@ -297,8 +428,8 @@ proptest! {
     ) {
         let roster = roster(&[("ops", Record::Minutes(1))]);
         let kept: Vec<_> = (0..).zip(&sizes).map(|(n, (began, bytes))| recording(n, "ops", *began, *bytes)).collect();
-        let go = surplus(&kept, &roster, 62_000, Room { max, keep_free, free });
-        let stays = |r: &&Kept| !go.contains(&r.transmission);
+        let go = gone(&kept, &roster, clocks(62_000), Room { max, keep_free, free });
+        let stays = |r: &&Kept| !go.contains(&r.transmission.0);
         let taken: u64 = kept.iter().filter(stays).map(|r| r.bytes).sum();
         let freed: u64 = kept.iter().map(|r| r.bytes).sum::<u64>() - taken;
         prop_assert!(taken <= max);
