@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use pttd_core::edge::Happening;
 use pttd_core::ids::{SessionId, TransmissionId};
+use pttd_core::media::Heard;
 use pttd_core::wire::signal::Level;
 
 use crate::health::Health;
@@ -34,6 +35,8 @@ pub use self::roll::Roll;
 const QUEUE: usize = 4096;
 /// How long the end of a transmission waits for how it was heard.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// Without a packet it was no talk, unless the button was held for longer: then somebody looks for why.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// Entries are written together for this long, or until there are so many.
 const TOGETHER: Duration = Duration::from_millis(250);
 const BATCH: usize = 512;
@@ -210,7 +213,8 @@ impl Writer {
                 heard,
                 ..
             } => {
-                if let Some((mut entry, _)) = self.talks.remove(&transmission) {
+                let talk = self.talks.remove(&transmission);
+                if let Some((mut entry, _)) = talk.filter(|(entry, _)| !is_nothing(entry, &heard)) {
                     words::heard(&mut entry, &heard);
                     self.over(entry);
                 }
@@ -266,6 +270,12 @@ impl Writer {
         self.batch.clear();
         self.health.tell("journal", written);
     }
+}
+
+/// A button that was let go before a sound came of it, which nobody heard.
+fn is_nothing(entry: &Entry, heard: &Heard) -> bool {
+    let talk = entry.talk.as_ref();
+    heard.packets == 0 && talk.is_none_or(|talk| Duration::from_millis(talk.ms) < AT_ONCE)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::health::Health;
 use crate::media::Media;
 use crate::recorder::Tapped;
+use crate::utc;
 
 /// Messages waiting to be decided. A client whose message finds no room waits, and with it its WebSocket.
 const INPUTS: usize = 1024;
@@ -196,6 +197,8 @@ impl Reactor {
                 _ = follow.tick() => {
                     let followed = self.media.follow_addresses();
                     self.health.tell("media", followed);
+                    let utc_ms = utc::now_ms();
+                    self.edge.handle(Input::Clock { utc_ms }, Instant::now());
                 }
             }
             self.carry_out();

@@ -48,6 +48,7 @@ const TAPS: usize = 16_384;
 const LOOK: Duration = Duration::from_millis(20);
 /// After the end of a talk its last packets may still be on their way from the media thread.
 const LINGER: Duration = Duration::from_millis(40);
+const NICE: i32 = 10;
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// While more is kept than may be.
 const TIDY_WHEN_FULL: Duration = Duration::from_secs(1);
@@ -143,6 +144,10 @@ struct Ending {
 
 impl Recorder {
     fn run(mut self) {
+        // Linux keeps a priority for each thread: on a box of one core, media goes first.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!(%error, "the recorder keeps its priority");
+        }
         self.tidy();
         loop {
             let stopped = self.wait();

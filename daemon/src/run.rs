@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Control};
-use crate::api::{self, Api, Refusals, Running};
+use crate::api::{self, Api, Crowd, Refusals, Running};
 use crate::config::Settings;
 use crate::figures;
 use crate::health::Health;
@@ -146,6 +146,7 @@ pub async fn run(options: Options) -> Result<()> {
         sign_in: sign_in.clone(),
         limits: settings.limits,
         setup,
+        crowd: Crowd::default(),
         running: Some(Running {
             health: health.clone(),
             journal: journal.inbox(),
@@ -274,9 +275,10 @@ pub fn open_store(settings: &Settings, roster: Option<&Path>) -> Result<Arc<Stor
     } else if let Some(path) = roster {
         tracing::info!(file = %path.display(), "this box has its roster already: the file is not read");
     }
-    let forgotten = store.forget_ended_invitations(utc::now())?;
-    if forgotten > 0 {
-        tracing::info!(forgotten, "forgot invitations that ended long ago");
+    let invitations = store.forget_ended_invitations(utc::now())?;
+    let devices = store.forget_devices_of_the_gone(utc::now())?;
+    if invitations + devices > 0 {
+        tracing::info!(invitations, devices, "forgot what ended long ago");
     }
     Ok(Arc::new(store))
 }
@@ -303,7 +305,7 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
 
 /// Blocking: what was kept is read.
 fn edge(settings: &Settings, store: &Store) -> Result<Edge> {
-    let utc_ms = utc::now_ms();
+    let utc_ms = utc::begin(&settings.state.dir);
     // Where the clock was set back, files may have later numbers: also those a power cut has left.
     let unfinished = recorder::last_unfinished(&settings.recorder().folder);
     let last = store.last_recorded()?.max(unfinished);

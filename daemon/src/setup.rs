@@ -2,6 +2,7 @@
 //! themselves one. It is new at each start and written nowhere.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -16,7 +17,11 @@ use crate::utc;
 const LETTERS: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LENGTH: usize = 10;
 
-pub struct Code(String);
+/// It makes one admin.
+pub struct Code {
+    letters: String,
+    used: AtomicBool,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -41,12 +46,15 @@ impl Code {
                 code.push(char::from(LETTERS[usize::from(byte[0]) % LETTERS.len()]));
             }
         }
-        Ok(Code(code))
+        Ok(Code {
+            letters: code,
+            used: AtomicBool::new(false),
+        })
     }
 
     /// As people read it: `XXXXX-XXXXX`.
     pub fn shown(&self) -> String {
-        let (first, second) = self.0.split_at(LENGTH / 2);
+        let (first, second) = self.letters.split_at(LENGTH / 2);
         format!("{first}-{second}")
     }
 
@@ -54,7 +62,15 @@ impl Code {
     pub fn is(&self, typed: &str) -> bool {
         let letters = typed.chars().filter(char::is_ascii_alphanumeric);
         let typed: String = letters.map(|c| c.to_ascii_uppercase()).collect();
-        verify_slices_are_equal(self.0.as_bytes(), typed.as_bytes()).is_ok()
+        verify_slices_are_equal(self.letters.as_bytes(), typed.as_bytes()).is_ok()
+    }
+
+    pub fn is_used(&self) -> bool {
+        self.used.load(Ordering::SeqCst)
+    }
+
+    pub fn use_up(&self) {
+        self.used.store(true, Ordering::SeqCst);
     }
 }
 

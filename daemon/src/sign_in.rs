@@ -46,6 +46,15 @@ pub enum Refused {
     Store(anyhow::Error),
 }
 
+impl From<RedeemError> for Refused {
+    fn from(error: RedeemError) -> Refused {
+        match error {
+            RedeemError::Refused(refused) => Refused::SignIn(refused),
+            RedeemError::Store(error) => Refused::Store(error),
+        }
+    }
+}
+
 impl Refused {
     /// What signaling calls it. A page forgets its credential over a bad one, and over nothing else.
     pub fn code(&self) -> ErrorCode {
@@ -89,11 +98,7 @@ impl SignIn {
                 Some(device) => device.to_string(),
                 None => new_secret::<32>().map_err(Refused::Store)?,
             };
-            let admitted = self.store.redeem(secret, &device, utc::now());
-            let admitted = admitted.map_err(|e| match e {
-                RedeemError::Refused(refused) => Refused::SignIn(refused),
-                RedeemError::Store(e) => Refused::Store(e),
-            })?;
+            let admitted = self.store.redeem(secret, &device, utc::now())?;
             Ok(Admitted {
                 user: admitted.user,
                 device,
@@ -105,8 +110,9 @@ impl SignIn {
     /// Lets a device in again. Not counted: nobody guesses 256 bits, and behind one address may be many
     /// phones that a neighbour's wrong tries must not keep out.
     pub fn with_device(&self, credential: &str) -> Result<Admitted, Refused> {
-        let device = self.store.device(credential).map_err(Refused::Store)?;
+        // In this order: what was not revoked when it was read is of the person on this roster.
         let roster = self.store.roster();
+        let device = self.store.device(credential).map_err(Refused::Store)?;
         let user = authority::readmit(device.as_ref(), &roster, utc::now())?;
         Ok(Admitted {
             user,
@@ -133,9 +139,7 @@ impl SignIn {
             });
             let user = authority::readmit(Some(&device), &roster, utc::now())?;
             if known.is_none() {
-                self.store
-                    .put_token_device(&credential, &device)
-                    .map_err(Refused::Store)?;
+                self.store.put_token_device(&credential, &device)?;
             }
             Ok(Admitted {
                 user,
@@ -279,7 +283,7 @@ impl Tries {
 }
 
 /// One home has a whole /64 of IPv6 addresses.
-fn network(ip: IpAddr) -> IpAddr {
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

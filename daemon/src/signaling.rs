@@ -30,8 +30,9 @@ const READ_BUFFER: usize = 4 * 1024;
 /// Messages are written together up to this many, and this many bytes.
 const TOGETHER: usize = 64;
 const WRITE_BUFFER: usize = 16 * 1024;
-/// A client that leaves this much unread is dropped.
-const MAX_UNREAD: usize = 256 * 1024;
+/// A client that leaves this much unread is dropped. One message may be this long: JOINED of five thousand
+/// members with long names. A client holds that much for as long as it may leave a message unread.
+const MAX_UNREAD: usize = 4 * 1024 * 1024;
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// Nothing heard for this long, no answer to a ping either: the connection is lost.
@@ -482,10 +483,11 @@ fn error(id: Option<RequestId>, code: ErrorCode, message: &str) -> Reply {
 fn price(message: &ClientMessage) -> f64 {
     match message {
         ClientMessage::Presence { .. } => 40.0,
+        ClientMessage::CallMe { .. } => 20.0,
+        ClientMessage::Start { .. } => 5.0,
         ClientMessage::Join { .. }
         | ClientMessage::Leave { .. }
         | ClientMessage::WebrtcOffer { .. }
-        | ClientMessage::CallMe { .. }
         | ClientMessage::CancelCall { .. }
         | ClientMessage::TakeCall { .. }
         | ClientMessage::CloseCall { .. }
@@ -499,7 +501,6 @@ fn price(message: &ClientMessage) -> f64 {
         | ClientMessage::Silence { .. } => 4.0,
         ClientMessage::Hello { .. }
         | ClientMessage::IceCandidate { .. }
-        | ClientMessage::Start { .. }
         | ClientMessage::Stop { .. }
         | ClientMessage::EndTalk { .. }
         | ClientMessage::Mute { .. }

@@ -7,6 +7,7 @@
 
 pub mod board;
 mod disk;
+mod gone;
 mod journal;
 mod posters;
 mod recordings;
@@ -30,7 +31,9 @@ use crate::sign_in::new_secret;
 
 pub use self::disk::AsOwner;
 pub use self::journal::{By, Entry, TalkFigures};
-pub use self::posters::{Answer, AtTheDoor, DoorError, MAX_POSTERS, Printed, TooManyPosters, Wifi};
+pub use self::posters::{
+    Answer, AtTheDoor, DoorError, Knock, MAX_POSTERS, Printed, TooManyPosters, Who, Wifi,
+};
 
 /// What the layout below is called; a newer daemon may write another.
 const FORMAT: &[u8] = b"1";
@@ -67,7 +70,7 @@ pub enum RedeemError {
     #[error(transparent)]
     Refused(SignInError),
     #[error("the box could not write to its memory: {0:#}")]
-    Store(anyhow::Error),
+    Store(#[from] anyhow::Error),
 }
 
 #[derive(Debug)]
@@ -84,9 +87,11 @@ pub struct Store {
     arrivals: sled::Tree,
     journal: sled::Tree,
     board: sled::Tree,
+    /// The entries that any client can cause.
+    passing: sled::Tree,
     /// Where the next entry of the journal goes, and how many are kept.
     next_entry: AtomicU64,
-    keep_entries: u64,
+    kept: Mutex<journal::Kept>,
     /// How large the roster may grow.
     limits: Limits,
     _lock: File,
@@ -161,9 +166,10 @@ impl Store {
             posters: tree("posters")?,
             arrivals: tree("arrivals")?,
             journal: tree("journal")?,
+            passing: tree("passing")?,
             board: tree("board")?,
             next_entry: AtomicU64::new(0),
-            keep_entries: 0,
+            kept: Mutex::default(),
             limits: Limits::default(),
             db_file: File::open(folder.join("db")).context("opening the state for syncing")?,
             folder,
@@ -266,7 +272,8 @@ impl Store {
         Ok(self.roster.contains_key("roster")?)
     }
 
-    /// Changes the roster and adds records, all of it or nothing. `change` sees the roster as it is.
+    /// Changes the roster and adds records, all of it or nothing. `change` sees the roster as it is. Whoever is
+    /// gone with it loses their invitations and devices for good.
     pub fn change<T, R: Into<Records>>(
         &self,
         change: impl FnOnce(&mut Roster) -> Result<(T, R)>,
@@ -277,6 +284,8 @@ impl Store {
         let (answer, records) = change(&mut roster)?;
         roster.check()?;
         roster.check_limits(&before, &self.limits)?;
+        roster.check_admins(&before)?;
+        let ended = self.ended_by(&before, &roster)?;
         let roster_text = encode(&roster)?;
         let records: Records = records.into();
         let invitations = encoded(&records.invitations)?;
@@ -290,13 +299,13 @@ impl Store {
         );
         let written = trees.transaction(|(roster_at, invitations_at, devices_at, journal)| {
             roster_at.insert("roster", roster_text.clone())?;
-            for (hash, record) in &invitations {
+            for (hash, record) in ended.invitations.iter().chain(&invitations) {
                 invitations_at.insert(hash, record.clone())?;
             }
-            for (hash, record) in &devices {
+            for (hash, record) in ended.devices.iter().chain(&devices) {
                 devices_at.insert(hash, record.clone())?;
             }
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok::<_, ConflictableTransactionError<()>>(())
         });
         if let Err(TransactionError::Storage(error)) = written {
@@ -317,6 +326,8 @@ impl Store {
 
     /// Uses an invitation for a device, in one transaction: of two phones after the last place one gets it.
     pub fn redeem(&self, secret: &str, device: &str, utc: u64) -> Result<Device, RedeemError> {
+        // While a change is written nobody knows yet whose id it is.
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let roster = self.roster();
         let (invitation_at, device_at) = (hash(secret), hash(device));
         let outcome = (&self.invitations, &self.devices).transaction(|(invitations, devices)| {
@@ -342,6 +353,8 @@ impl Store {
             TransactionError::Abort(refused) => refused,
             TransactionError::Storage(e) => RedeemError::Store(e.into()),
         })?;
+        // A crowd's devices share their syncs.
+        drop(changing);
         self.commit().map_err(RedeemError::Store)?;
         Ok(device)
     }
@@ -438,7 +451,7 @@ impl Store {
                 revoke(&mut record);
                 records.insert(key.clone(), encode(&record).map_err(abort)?)?;
             }
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok(())
         });
         outcome.map_err(|e| match e {
@@ -453,6 +466,7 @@ impl Store {
         read(&self.devices, &hash(credential))
     }
 
+    #[cfg(test)]
     pub fn put_device(&self, credential: &str, device: &Device) -> Result<()> {
         self.devices.insert(hash(credential), encode(device)?)?;
         self.commit()
@@ -460,12 +474,25 @@ impl Store {
 
     /// Keeps a device that came with a token. Clients are given a token an hour, and each leaves one: of a user's
     /// the oldest are forgotten. Not those locked out, whose tokens would open the door again.
-    pub fn put_token_device(&self, credential: &str, device: &Device) -> Result<()> {
+    pub fn put_token_device(&self, credential: &str, device: &Device) -> Result<(), RedeemError> {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.roster().users.contains_key(&device.user) {
+            return Err(RedeemError::Refused(SignInError::NotOnRoster));
+        }
+        self.forget_token_devices(&device.user)?;
+        self.devices
+            .insert(hash(credential), encode(device)?)
+            .context("writing down a device")?;
+        drop(changing);
+        Ok(self.commit()?)
+    }
+
+    fn forget_token_devices(&self, user: &UserId) -> Result<()> {
         let mut known = Vec::new();
         for record in &self.devices {
             let (key, value) = record.context("reading the state")?;
             let other: Device = decode(&value)?;
-            if other.from_token && !other.revoked && other.user == device.user {
+            if other.from_token && !other.revoked && other.user == *user {
                 known.push((other.since, key, value));
             }
         }
@@ -477,7 +504,7 @@ impl Store {
                 .devices
                 .compare_and_swap(key, Some(value), None::<&[u8]>)?;
         }
-        self.put_device(credential, device)
+        Ok(())
     }
 
     /// Whether the next write can be expected to succeed.
@@ -509,6 +536,7 @@ impl Store {
     /// Everything written before this call is on disk when it returns. Commits that wait at the same time
     /// share one sync.
     fn commit(&self) -> Result<()> {
+        self.shorten_journal()?;
         let mine = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         self.unbroken()?;

@@ -17,6 +17,8 @@ static KEPT: AtomicU64 = AtomicU64::new(0);
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 const KEPT_EVERY: u64 = 600;
+/// More milliseconds than a run gives numbers before it keeps the time again.
+const AFTER_LAST_RUN: u64 = 60;
 
 /// UTC seconds since 1970. A box without a real-time clock wakes up in 1970; it is never earlier than the
 /// day it was built, nor than it was when the box ran last, and goes on from there.
@@ -75,6 +77,23 @@ pub fn recall(state: &Path) {
     );
 }
 
+/// What a run's first numbers are made of: UTC milliseconds since 1970, later than any run before has begun or
+/// kept, also where the clock wakes up at the same time again and again.
+pub fn begin(state: &Path) -> u64 {
+    if let Some(kept) = kept(state) {
+        // A clock that was recalled says nothing of how long the last run went on.
+        if KEPT.load(Ordering::Relaxed) >= kept {
+            KEPT.fetch_max(kept + AFTER_LAST_RUN, Ordering::Relaxed);
+        } else if kept >= now() {
+            KEPT.fetch_max(kept + 1, Ordering::Relaxed);
+        }
+    }
+    if let Err(error) = write(state, now()) {
+        tracing::warn!(%error, "the time of day cannot be kept");
+    }
+    now_ms()
+}
+
 /// Keeps the time in the state folder, every ten minutes. Blocking.
 pub fn keep(state: &Path) -> Result<()> {
     keep_at(state, now()).context("keeping the time of day")
@@ -84,6 +103,10 @@ fn keep_at(state: &Path, now: u64) -> std::io::Result<()> {
     if kept(state).is_some_and(|kept| now < kept + KEPT_EVERY) {
         return Ok(());
     }
+    write(state, now)
+}
+
+fn write(state: &Path, now: u64) -> std::io::Result<()> {
     let unfinished = state.join("clock.unfinished");
     let mut written = File::create(&unfinished)?;
     writeln!(written, "{now}")?;
@@ -128,6 +151,12 @@ mod tests {
         keep_at(dir.path(), ahead).unwrap();
         recall(dir.path());
         assert!(now() >= ahead);
+        let mut last = now_ms();
+        for _run in 0..2 {
+            let began = begin(dir.path());
+            assert!(began > last, "no run begins when another did");
+            last = began;
+        }
         std::fs::write(file(dir.path()), "x").unwrap();
         recall(dir.path());
         assert!((ahead..ahead + 3_600).contains(&now()));

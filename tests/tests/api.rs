@@ -184,8 +184,17 @@ async fn the_first_admin_comes_in_with_the_code_on_the_console_and_nobody_after(
     assert_eq!(stranger.get("/setup").await?, json!({"needed": true}));
     let wrong = json!({"code": "22222-22222", "name": "Mallory"});
     assert_eq!(stranger.refused("POST", "/setup", wrong).await?.0, 403);
-    let right = json!({"code": code.to_lowercase(), "name": "Dora"});
+    let device = "D".repeat(42) + "A";
+    let right = json!({"code": code.to_lowercase(), "name": "Dora", "device": device});
     let dora = stranger.post("/setup", right.clone()).await?;
+    // Its answer may have been lost: for the same device the code still works, and for no other.
+    let again = stranger.post("/setup", right.clone()).await?;
+    ensure!(again == dora, "{again} after {dora}");
+    let other = json!({"code": code, "name": "Mallory", "device": "E".repeat(42) + "A"});
+    assert_eq!(stranger.refused("POST", "/setup", other).await?.0, 409);
+    let wrong = json!({"code": "22222-22222", "name": "Dora", "device": device});
+    assert_eq!(stranger.refused("POST", "/setup", wrong).await?.0, 409);
+    let right = json!({"code": code, "name": "Dora"});
     let dora = site.api_of(dora["device"].as_str().context("a device")?);
     assert_eq!(dora.get("/me").await?["role"], "admin");
     assert_eq!(stranger.get("/setup").await?, json!({"needed": false}));

@@ -330,7 +330,10 @@ async fn positions_are_for_dispatchers() -> Result<()> {
         ClientMessage::TakePosition {
             position_id: "desk 1".into(),
         },
-        ClientMessage::EndTalk { channel_id: ops() },
+        ClientMessage::EndTalk {
+            channel_id: ops(),
+            transmission_id: None,
+        },
         ClientMessage::Silence {
             channel_id: ops(),
             user_id: "carla".into(),
@@ -421,7 +424,10 @@ async fn a_dispatcher_ends_a_transmission() -> Result<()> {
     let talk = carla.press("ops").await?;
     ben.on("ops")?.hears(carla.tag, 10).await?;
     let ended = dana
-        .ask(ClientMessage::EndTalk { channel_id: ops() })
+        .ask(ClientMessage::EndTalk {
+            channel_id: ops(),
+            transmission_id: None,
+        })
         .await?;
     assert_eq!(ended, ServerMessage::TalkEnded { channel_id: ops() });
     expect!(carla, ServerMessage::Revoked { transmission_id, reason: EndReason::Ended, .. }

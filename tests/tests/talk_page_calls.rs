@@ -201,7 +201,11 @@ async fn a_dispatcher_ends_a_talk_and_the_page_says_so() -> Result<()> {
     let ben = turn.page(&site, BEN).await?;
     ben.goes_on_air().await?;
     let channel_id = "ops".into();
-    anna.ask(ClientMessage::EndTalk { channel_id }).await?;
+    anna.ask(ClientMessage::EndTalk {
+        channel_id,
+        transmission_id: None,
+    })
+    .await?;
     ben.button("revoked").await?;
     says(&ben, "#button-word", "Dispatch ended your talk").await?;
     ben.releases().await?;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -16,7 +17,7 @@ use super::sign_in::{self, LetIn, LetInUser};
 use super::{Api, Body, Caller, Dispatcher, Problem, ProblemText, Stranger, off_the_threads};
 use crate::poster::secret_in;
 use crate::sign_in::{Admitted, is_credential, new_secret};
-use crate::store::{Answer, AtTheDoor, DoorError, Printed, hash, short_id};
+use crate::store::{Answer, AtTheDoor, DoorError, Knock, Printed, Who, hash, short_id};
 use crate::utc;
 
 #[derive(Deserialize, ToSchema)]
@@ -90,6 +91,9 @@ pub struct Arrivals {
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     pub admit: bool,
+    /// The name that was decided on. Set: nothing is done where they go by another one by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -158,18 +162,7 @@ pub async fn join(
         Some(device) => device,
         None => new_secret::<32>()?,
     };
-    let (secret, name) = (secret_in(&asked.poster), asked.name);
-    let (with, address) = (device.clone(), said(from));
-    let store = api.store().clone();
-    let joining = api.control.carry_out(move || {
-        let (joined, roster) = store.join(&secret, &with, &name, &address, utc::now())?;
-        Ok(((joined, roster.clone()), roster))
-    });
-    let (joined, roster) = joining.await.map_err(|error| match error.downcast() {
-        Ok(DoorError::Refused(why)) => refused(&api, from, &why),
-        Ok(error) => problem(error),
-        Err(error) => error.into(),
-    })?;
+    let (joined, roster) = knock_and_join(&api, from, &asked.poster, &device, asked.name).await?;
     let user = match joined {
         Joined::Waits(arrival) => {
             count("waits");
@@ -194,6 +187,54 @@ pub async fn join(
         roster,
     };
     Ok(Json(LetIn::from(&admitted)).into_response())
+}
+
+/// Strangers wait at the door of those who change the box only where they come in by it: all else is found out
+/// beforehand, and told without.
+async fn knock_and_join(
+    api: &Arc<Api>,
+    from: Option<IpAddr>,
+    poster: &str,
+    device: &str,
+    name: String,
+) -> Result<(Joined, Arc<Roster>), Problem> {
+    let why = |error: anyhow::Error| match error.downcast() {
+        Ok(DoorError::Refused(why)) => refused(api, from, &why),
+        Ok(error) => problem(error),
+        Err(error) => error.into(),
+    };
+    let (secret, device) = (secret_in(poster), device.to_string());
+    let knock = {
+        let (store, secret, device) = (api.store().clone(), secret.clone(), device.clone());
+        let name = name.clone();
+        off_the_threads(move || Ok(store.knock(&secret, &device, &name, utc::now())?)).await
+    };
+    let Knock { joined, is_so } = knock.map_err(why)?;
+    if is_so {
+        return Ok((joined, api.roster()));
+    }
+    if let Some(from) = from
+        && !api.crowd.may_pass(from, hash(&device), Instant::now())
+    {
+        count("refused");
+        return Err(Problem::too_many(
+            "Too many people join from here at once. Wait a minute, then try again.",
+        ));
+    }
+    let (store, address) = (api.store().clone(), said(from));
+    let join = move || Ok(store.join(&secret, &device, &name, &address, utc::now())?);
+    // A poster at which people wait lets nobody in by itself, ever.
+    let joining = match joined {
+        Joined::Waits(_) => off_the_threads(join).await,
+        Joined::In(_) | Joined::Already(_) => {
+            let join = move || {
+                let (joined, roster) = join()?;
+                Ok(((joined, roster.clone()), roster))
+            };
+            api.control.carry_out(join).await
+        }
+    };
+    joining.map_err(why)
 }
 
 /// Whether somebody who waits is in by now.
@@ -265,7 +306,7 @@ pub async fn arrivals(
     (status = 401, body = ProblemText),
     (status = 403, body = ProblemText),
     (status = 404, body = ProblemText, description = "nobody waits under this id"),
-    (status = 409, body = ProblemText, description = "name_taken: somebody else of this name came in meanwhile"),
+    (status = 409, body = ProblemText, description = "name_taken: somebody else of this name came in meanwhile; renamed: they go by another name now"),
 ))]
 pub async fn decide(
     State(api): State<Arc<Api>>,
@@ -281,10 +322,11 @@ pub async fn decide(
     if !known.is_some_and(|at| minds(&caller, &roster, at)) {
         return Err(problem(DoorError::NobodyWaits));
     }
-    let by = caller.by();
+    let (by, name) = (caller.by(), decision.name);
     if !decision.admit {
         let store = api.store().clone();
-        let turned_away = tokio::task::spawn_blocking(move || store.turn_away(&id, &by)).await;
+        let turn_away = move || store.turn_away(as_seen(&id, name.as_deref()), &by);
+        let turned_away = tokio::task::spawn_blocking(turn_away).await;
         let name = turned_away.map_err(anyhow::Error::from)?.map_err(problem)?;
         count("turned_away");
         tracing::info!(name, by = caller.name(), "turned away at the door");
@@ -292,9 +334,8 @@ pub async fn decide(
         return Ok(Json(Decided { name, user_id }));
     }
     let store = api.store().clone();
-    let admitting = api
-        .control
-        .carry_out(move || Ok(store.admit(&id, &by, utc::now())?));
+    let admit = move || Ok(store.admit(as_seen(&id, name.as_deref()), &by, utc::now())?);
+    let admitting = api.control.carry_out(admit);
     let guest = admitting.await.map_err(|error| match error.downcast() {
         Ok(error) => problem(error),
         Err(error) => error.into(),
@@ -305,6 +346,10 @@ pub async fn decide(
         name: guest.user.name,
         user_id: Some(guest.id.to_string()),
     }))
+}
+
+fn as_seen<'a>(id: &'a str, called: Option<&'a str>) -> Who<'a> {
+    Who { id, called }
 }
 
 /// Whether this is for them to decide: a dispatcher lets nobody into channels they do not belong to.
@@ -344,6 +389,11 @@ fn problem(error: DoorError) -> Problem {
         DoorError::NobodyWaits => {
             Problem::not_found("Nobody waits under this id: look at the list again.")
         }
+        DoorError::Renamed(name) => Problem::new(
+            StatusCode::CONFLICT,
+            "renamed",
+            format!("Whoever waits there is called {name} now: look at the list again."),
+        ),
         DoorError::Store(error) => error.into(),
     }
 }

@@ -44,6 +44,14 @@ pub struct Memberships {
     users: BTreeMap<UserId, BTreeMap<ChannelId, Membership>>,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfChannel {
+    /// What each of these people may do on this channel: `talk` or `listen`.
+    #[schema(value_type = BTreeMap<String, String>)]
+    users: BTreeMap<UserId, Membership>,
+}
+
 /// Everyone who belongs to a channel.
 #[utoipa::path(get, path = "/channels/{channel}/members", params(("channel" = String, Path)), security(("bearer" = [])), responses(
     (status = 200, body = Members),
@@ -68,6 +76,34 @@ pub async fn list(
     Ok(Json(Members {
         members: roster.users.iter().filter_map(member).collect(),
     }))
+}
+
+/// Puts these people on a channel, or changes what they may do there. Others stay as they are, and so do the
+/// other channels of these.
+#[utoipa::path(put, path = "/channels/{channel}/members", params(("channel" = String, Path)), security(("bearer" = [])), request_body = OfChannel, responses(
+    (status = 204),
+    (status = 404, body = ProblemText),
+    (status = 422, body = ProblemText),
+))]
+pub async fn set_many(
+    State(api): State<Arc<Api>>,
+    Admin(caller): Admin,
+    Path(channel): Path<String>,
+    Body(OfChannel { users }): Body<OfChannel>,
+) -> Result<StatusCode, Problem> {
+    let channel = ChannelId::from(channel);
+    let by = caller.by();
+    let set = api.control.change(move |roster| {
+        let people = users.len();
+        roster.set_members(&channel, users)?;
+        let text = format!(
+            "set what {people} people may do on {}",
+            name_of(roster, &channel)
+        );
+        Ok(((), by.did("members_set", text).on(&channel)))
+    });
+    set.await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Puts someone on a channel, or changes what they may do there.

@@ -11,6 +11,7 @@
 
 mod caller;
 mod channels;
+mod crowd;
 mod devices;
 mod door;
 mod gateway;
@@ -51,6 +52,7 @@ use crate::store::Store;
 use crate::tokens::Tokens;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Refusals, SignedIn, Stranger};
+pub use self::crowd::Crowd;
 pub use self::problem::{Asked, Body, Problem, ProblemText, off_the_threads, sentence};
 
 /// A roster of a thousand people fits easily.
@@ -67,6 +69,8 @@ pub struct Api {
     pub limits: Limits,
     /// What makes the first admin; `None` where the box had one when it started.
     pub setup: Option<Code>,
+    /// Who came by a poster lately.
+    pub crowd: Crowd,
     /// `None` where no daemon runs, and a command asks the store alone.
     pub running: Option<Running>,
 }
@@ -93,6 +97,7 @@ impl Api {
             recordings: settings.recorder().folder,
             limits: settings.limits,
             setup: None,
+            crowd: Crowd::default(),
             running: None,
         })
     }
@@ -145,7 +150,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(recordings::audio))
         .routes(routes!(channels::list, channels::add))
         .routes(routes!(channels::set, channels::remove))
-        .routes(routes!(members::list))
+        .routes(routes!(members::list, members::set_many))
         .routes(routes!(members::set, members::remove))
         .routes(routes!(members::set_all))
         .routes(routes!(users::list, users::add))

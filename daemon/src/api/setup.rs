@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use pttd_core::wire::signal::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::sign_in::LetIn;
 use super::{Api, Body, Problem, ProblemText, Stranger, off_the_threads, sentence};
-use crate::setup::{self, SetupError};
+use crate::setup::{self, Code, SetupError};
 use crate::sign_in::{Admitted, is_credential, new_secret};
 
 #[derive(Serialize, ToSchema)]
@@ -25,14 +26,15 @@ pub struct Setup {
     code: String,
     /// What the others read when this person talks.
     name: String,
-    /// The credential the device has made itself; not set: the box makes one.
+    /// The credential the device has made itself, so that it can ask again when the answer is lost; not set: the
+    /// box makes one.
     device: Option<String>,
 }
 
 /// Whether the box waits for its first admin.
 #[utoipa::path(get, path = "/setup", responses((status = 200, body = Needed)))]
 pub async fn is_needed(State(api): State<Arc<Api>>) -> Result<Json<Needed>, Problem> {
-    let needed = api.setup.is_some() && {
+    let needed = api.setup.as_ref().is_some_and(|code| !code.is_used()) && {
         let store = api.store().clone();
         off_the_threads(move || setup::is_needed(&store)).await?
     };
@@ -55,8 +57,11 @@ pub async fn set_up(
     let Some(code) = &api.setup else {
         return Err(not_needed());
     };
-    let store = api.store().clone();
-    if !off_the_threads(move || setup::is_needed(&store)).await? {
+    let is_over = code.is_used() || {
+        let store = api.store().clone();
+        !off_the_threads(move || setup::is_needed(&store)).await?
+    };
+    if is_over && asked.device.is_none() {
         return Err(not_needed());
     }
     if let Some(from) = from
@@ -71,9 +76,24 @@ pub async fn set_up(
             api.sign_in.tried_wrongly(from);
         }
         tracing::warn!(from = ?from, "a wrong setup code");
-        return Err(Problem::forbidden(
-            "This is not the code. It stands on the box's console, and is a new one after each start.",
-        ));
+        return Err(match is_over {
+            true => not_needed(),
+            false => Problem::forbidden(
+                "This is not the code. It stands on the box's console, and is a new one after each start.",
+            ),
+        });
+    }
+    if let Some(device) = asked.device.clone().filter(|_| is_over) {
+        // Its answer was lost on the way, and without it there is no way in.
+        let sign_in = api.sign_in.clone();
+        let asked = tokio::task::spawn_blocking(move || sign_in.with_device(&device)).await;
+        let admitted = asked.map_err(anyhow::Error::from)?;
+        let is_admin =
+            |admitted: &Admitted| admitted.entry().is_some_and(|e| e.role == Role::Admin);
+        return match admitted.ok().filter(is_admin) {
+            Some(admitted) => Ok(Json(LetIn::from(&admitted))),
+            None => Err(not_needed()),
+        };
     }
     if !asked.device.as_deref().is_none_or(is_credential) {
         return Err(Problem::bad_request("This is no device credential."));
@@ -83,16 +103,22 @@ pub async fn set_up(
         None => new_secret::<32>()?,
     };
     let from = from.map_or_else(|| "console".to_string(), |from| from.to_string());
-    let (store, credential) = (api.store().clone(), device.clone());
-    let made = api.control.change(move |roster| {
-        // Two at once: the second finds it done.
-        if !setup::is_needed(&store)? {
-            return Err(SetupError::NotNeeded.into());
-        }
-        if store.device(&credential)?.is_some() {
-            return Err(SetupError::DeviceTaken.into());
-        }
-        Ok(setup::first_admin(roster, &asked.name, &credential, &from)?)
+    let (this, credential) = (api.clone(), device.clone());
+    let made = api.control.carry_out(move || {
+        let store = this.store();
+        let made = store.change(|roster| {
+            // Two at once: the second finds it done.
+            if !setup::is_needed(store)? {
+                return Err(SetupError::NotNeeded.into());
+            }
+            if store.device(&credential)?.is_some() {
+                return Err(SetupError::DeviceTaken.into());
+            }
+            Ok(setup::first_admin(roster, &asked.name, &credential, &from)?)
+        })?;
+        // Here, and not when it is answered: whoever asked may be gone by then.
+        this.setup.iter().for_each(Code::use_up);
+        Ok(made)
     });
     let user = made.await.map_err(|error| match error.downcast() {
         Ok(SetupError::BadName) => Problem::refused(sentence(&SetupError::BadName)),

@@ -16,6 +16,8 @@ use crate::health::Health;
 
 /// Between two writes: a page whose volume is being turned saves it again and again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// After a write that has failed.
+const AGAIN: Duration = Duration::from_secs(5);
 
 const CALLS: &str = "calls";
 const EMERGENCIES: &str = "emergencies";
@@ -88,13 +90,24 @@ pub async fn keep(
     stop: CancellationToken,
 ) -> Result<()> {
     let mut kept = boards.borrow_and_update().clone();
-    while boards.changed().await.is_ok() {
+    let (mut unwritten, mut open) = (false, true);
+    while open {
+        // What could not be written is tried again, for the last time when nobody changes it any more.
+        let patience = if unwritten { AGAIN } else { Duration::MAX };
+        open = match tokio::time::timeout(patience, boards.changed()).await {
+            Ok(changed) => changed.is_ok(),
+            Err(_later) => true,
+        };
+        if !open && !unwritten {
+            break;
+        }
         let board = boards.borrow_and_update().clone();
         let (store, before, after) = (store.clone(), kept.clone(), board.clone());
         let write = move || store.put_board(&before, &after);
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.context("writing it panicked").flatten();
-        if written.is_ok() {
+        unwritten = written.is_err();
+        if !unwritten {
             kept = board;
             if boards.has_changed().is_ok_and(|newer| !newer) {
                 metrics::gauge!("pttd_board_unwritten").set(0);

@@ -55,6 +55,22 @@ pub struct AtTheDoor {
     pub poster: Printed,
 }
 
+/// Somebody who waits, as whoever decides on them saw them: their phone may type another name meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    pub id: &'a str,
+    /// `None`: whatever they are called.
+    pub called: Option<&'a str>,
+}
+
+/// What somebody at a poster may expect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Knock {
+    pub joined: Joined,
+    /// Nothing has to be written for it.
+    pub is_so: bool,
+}
+
 /// What a device is told that asks whether it was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -71,6 +87,8 @@ pub enum DoorError {
     Refused(#[from] JoinError),
     #[error("nobody waits under this id")]
     NobodyWaits,
+    #[error("whoever waits there is called {0:?} now")]
+    Renamed(String),
     #[error("the box could not use its memory: {0:#}")]
     Store(#[from] anyhow::Error),
 }
@@ -138,10 +156,60 @@ impl Store {
         let (printed, lines) = (encode(printed)?, self.lines(&[entry])?);
         let written = (&self.posters, &self.journal).transaction(|(posters, journal)| {
             posters.insert(key, printed.clone())?;
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok::<_, ConflictableTransactionError<()>>(())
         });
         written.map_err(|error| anyhow!("writing a poster: {error:?}"))
+    }
+
+    /// What would become of somebody who scanned a poster and typed a name, and whether that is so already. Reads
+    /// only, and waits for nobody.
+    pub fn knock(
+        &self,
+        secret: &str,
+        device: &str,
+        name: &str,
+        utc: u64,
+    ) -> Result<Knock, DoorError> {
+        let (joined, _) = self.at_poster(secret, device, name, utc)?;
+        let known = read::<Waiting>(&self.arrivals, &hash(device))?;
+        let waits_already = |waiting: &Waiting| {
+            let same = |arrival: &Arrival| {
+                arrival.name == waiting.arrival.name && !waiting.arrival.turned_away
+            };
+            waiting.poster == hash(secret)
+                && waiting.arrival.since + WAITS >= utc
+                && matches!(&joined, Joined::Waits(arrival) if same(arrival))
+        };
+        Ok(Knock {
+            is_so: matches!(joined, Joined::Already(_)) || known.is_some_and(|w| waits_already(&w)),
+            joined,
+        })
+    }
+
+    fn at_poster(
+        &self,
+        secret: &str,
+        device: &str,
+        name: &str,
+        utc: u64,
+    ) -> Result<(Joined, Printed), DoorError> {
+        let printed = read::<Printed>(&self.posters, &hash(secret))?;
+        let printed = printed.ok_or(JoinError::UnknownPoster)?;
+        let device_at = hash(device);
+        let known = read::<Device>(&self.devices, &device_at)?;
+        let is_here = |w: &Waiting| !w.arrival.turned_away && w.arrival.since + WAITS >= utc;
+        let mut waiting = records_of(&self.arrivals, is_here)?;
+        waiting.retain(|(key, _)| *key != device_at);
+        let waiting: Vec<_> = waiting.into_iter().map(|(_, w)| w.arrival.name).collect();
+        let asking = Asking {
+            name,
+            known: known.as_ref(),
+            waiting: &waiting,
+            utc,
+        };
+        let joined = join(&printed.poster, asking, &self.roster())?;
+        Ok((joined, printed))
     }
 
     /// Somebody scanned a poster and typed a name; `device` is the credential their device has made, `from` the
@@ -154,27 +222,11 @@ impl Store {
         from: &str,
         utc: u64,
     ) -> Result<(Joined, Arc<Roster>), DoorError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget_who_left(utc)?;
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (joined, printed) = self.at_poster(secret, device, name, utc)?;
         let (poster_at, device_at) = (hash(secret), hash(device));
-        let printed = read::<Printed>(&self.posters, &poster_at)?;
-        let known = read::<Device>(&self.devices, &device_at)?;
-        let mut waiting = records_of(&self.arrivals, |w: &Waiting| !w.arrival.turned_away)?;
-        waiting.retain(|(key, _)| *key != device_at);
-        let waiting: Vec<_> = waiting.into_iter().map(|(_, w)| w.arrival.name).collect();
-        let asking = Asking {
-            name,
-            known: known.as_ref(),
-            waiting: &waiting,
-            utc,
-        };
-        let roster = self.roster();
-        let joined = join(printed.as_ref().map(|p| &p.poster), asking, &roster)?;
-        let Some(printed) = printed else {
-            return Err(JoinError::UnknownPoster.into());
-        };
         let roster = match &joined {
-            Joined::Already(_) => roster,
+            Joined::Already(_) => self.roster(),
             Joined::In(guest) => {
                 let text = format!("joined by the poster {:?}", printed.poster.name);
                 let by = By {
@@ -186,6 +238,7 @@ impl Store {
                 self.let_in(poster_at, printed, device_at, guest, entry)?
             }
             Joined::Waits(arrival) => {
+                self.forget_who_left(utc)?;
                 let waiting = Waiting {
                     poster: poster_at,
                     arrival: arrival.clone(),
@@ -194,23 +247,22 @@ impl Store {
                 self.arrivals
                     .insert(device_at, encode(&waiting)?)
                     .context("writing down who waits")?;
+                // The roster is nothing to them: whoever changes it need not wait for this to be on disk.
+                drop(changing);
                 self.commit()?;
-                roster
+                self.roster()
             }
         };
         Ok((joined, roster))
     }
 
     /// Admits somebody who waits. The roster is the one they are on.
-    pub fn admit(&self, id: &str, by: &By, utc: u64) -> Result<(Guest, Arc<Roster>), DoorError> {
+    pub fn admit(&self, who: Who, by: &By, utc: u64) -> Result<(Guest, Arc<Roster>), DoorError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (device_at, waiting) = self.who_waits(id)?;
+        let (device_at, waiting) = self.who_waits(who)?;
         let printed = read::<Printed>(&self.posters, &waiting.poster)?;
-        let poster = printed.as_ref().map(|p| &p.poster);
-        let guest = admit(poster, &waiting.arrival, &self.roster(), utc)?;
-        let Some(printed) = printed else {
-            return Err(JoinError::UnknownPoster.into());
-        };
+        let printed = printed.ok_or(JoinError::UnknownPoster)?;
+        let guest = admit(&printed.poster, &waiting.arrival, &self.roster(), utc)?;
         let (name, poster) = (&guest.user.name, &printed.poster.name);
         let text = format!("admitted {name}, who waited at the poster {poster:?}");
         let entry = by.did("arrival_admitted", text).about(&guest.id);
@@ -219,9 +271,9 @@ impl Store {
     }
 
     /// Turns somebody away who waits: their name.
-    pub fn turn_away(&self, id: &str, by: &By) -> Result<String, DoorError> {
+    pub fn turn_away(&self, who: Who, by: &By) -> Result<String, DoorError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (device_at, mut waiting) = self.who_waits(id)?;
+        let (device_at, mut waiting) = self.who_waits(who)?;
         waiting.arrival.turned_away = true;
         self.arrivals
             .insert(device_at, encode(&waiting)?)
@@ -260,11 +312,15 @@ impl Store {
         })
     }
 
-    fn who_waits(&self, id: &str) -> Result<([u8; 32], Waiting), DoorError> {
-        let found = by_id::<Waiting>(&self.arrivals, id)?;
-        found
-            .filter(|(_, waiting)| !waiting.arrival.turned_away)
-            .ok_or(DoorError::NobodyWaits)
+    fn who_waits(&self, who: Who) -> Result<([u8; 32], Waiting), DoorError> {
+        let found = by_id::<Waiting>(&self.arrivals, who.id)?;
+        let found = found.filter(|(_, waiting)| !waiting.arrival.turned_away);
+        let (device_at, waiting) = found.ok_or(DoorError::NobodyWaits)?;
+        let name = &waiting.arrival.name;
+        match who.called.is_none_or(|called| called == name) {
+            true => Ok((device_at, waiting)),
+            false => Err(DoorError::Renamed(name.clone())),
+        }
     }
 
     fn forget_who_left(&self, utc: u64) -> Result<()> {
@@ -292,6 +348,7 @@ impl Store {
         roster
             .check_limits(&before, &self.limits)
             .map_err(JoinError::from)?;
+        let ended = self.ended_by(&before, &roster)?;
         let used = Poster {
             used: printed.poster.used + 1,
             ..printed.poster
@@ -306,18 +363,26 @@ impl Store {
             &self.roster,
             &self.posters,
             &self.arrivals,
+            &self.invitations,
             &self.devices,
             &self.journal,
         );
-        let written = trees.transaction(|(roster, posters, arrivals, devices, journal)| {
+        let written = trees.transaction(|trees| {
+            let (roster, posters, arrivals, invitations, devices, journal) = trees;
             if devices.get(device_at)?.is_some() {
                 return Err(ConflictableTransactionError::Abort(JoinError::DeviceTaken));
             }
             roster.insert("roster", roster_text.clone())?;
             posters.insert(&poster_at, printed.clone())?;
             arrivals.remove(&device_at)?;
+            for (hash, record) in &ended.invitations {
+                invitations.insert(hash, record.clone())?;
+            }
+            for (hash, record) in &ended.devices {
+                devices.insert(hash, record.clone())?;
+            }
             devices.insert(&device_at, device.clone())?;
-            journal::write(journal, &lines, self.keep_entries)?;
+            journal::write(journal, &lines)?;
             Ok(())
         });
         written.map_err(|error| match error {

@@ -210,6 +210,113 @@ fn a_user_who_is_locked_out_loses_links_and_devices_and_nobody_else_does() {
 }
 
 #[test]
+fn who_gets_an_id_that_was_somebody_elses_gets_none_of_their_devices_or_links() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    invite(&store, "used", 1);
+    store.redeem("used", "phone", NOON).unwrap();
+    invite(&store, "unused", 1);
+    let token = Device {
+        from_token: true,
+        ..store.device("phone").unwrap().unwrap()
+    };
+    store.put_token_device("token", &token).unwrap();
+    let change = |new: Roster| {
+        store
+            .change(|roster| {
+                *roster = new;
+                Ok(((), Vec::new()))
+            })
+            .unwrap()
+            .1
+    };
+    let nobody = Roster {
+        users: Default::default(),
+        ..anna()
+    };
+    change(nobody);
+    assert!(store.devices().unwrap().is_empty());
+    assert!(store.open_invitations(NOON).unwrap().is_empty());
+    let late = store.put_token_device("late", &token);
+    assert!(
+        matches!(late, Err(RedeemError::Refused(SignInError::NotOnRoster))),
+        "{late:?}"
+    );
+    // Left by a box that did not end them.
+    store.put_device("older", &token).unwrap();
+    let roster = change(anna());
+    for credential in ["phone", "token", "older"] {
+        let device = store.device(credential).unwrap();
+        let asked = authority::readmit(device.as_ref(), &roster, NOON);
+        assert_eq!(asked, Err(SignInError::LockedOut), "{credential}");
+    }
+    let refused = refusal(store.redeem("unused", "tablet", NOON));
+    assert_eq!(refused, SignInError::Withdrawn);
+    assert_eq!(
+        refusal(store.redeem("used", "phone", NOON)),
+        SignInError::DeviceTaken
+    );
+}
+
+#[test]
+fn devices_of_people_who_are_long_gone_are_forgotten_and_others_are_not() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    invite(&store, "i", 1);
+    let month = 30 * 24 * 3600;
+    let device = |user: &str, since, from_token| Device {
+        user: UserId::from(user),
+        since,
+        revoked: true,
+        from_token,
+    };
+    for (name, device) in [
+        ("gone", device("ben", NOON - month - 1, false)),
+        ("gone lately", device("ben", NOON - month, false)),
+        ("token", device("ben", NOON - month - 1, true)),
+        ("locked out", device("anna", NOON - month - 1, false)),
+    ] {
+        store.put_device(name, &device).unwrap();
+    }
+    assert_eq!(store.forget_devices_of_the_gone(NOON).unwrap(), 1);
+    assert_eq!(store.device("gone").unwrap(), None);
+}
+
+#[test]
+fn no_change_takes_the_only_admin_away() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let change = |edit: fn(&mut User)| {
+        store.change(|roster| {
+            if roster.users.is_empty() {
+                *roster = anna();
+            }
+            roster.users.values_mut().for_each(edit);
+            Ok(((), Vec::new()))
+        })
+    };
+    change(|anna| anna.role = Role::Admin).unwrap();
+    for edit in [(|anna| anna.role = Role::User) as fn(&mut User), |anna| {
+        anna.ends = Some(NOON)
+    }] {
+        let error = change(edit).unwrap_err();
+        assert!(
+            matches!(
+                error.downcast_ref(),
+                Some(authority::ChangeError::LastAdmin(_))
+            ),
+            "{error:#}"
+        );
+    }
+    let gone = store.change(|roster| {
+        roster.users.clear();
+        Ok(((), Vec::new()))
+    });
+    assert!(gone.is_err());
+    assert_eq!(store.roster().users.len(), 1);
+}
+
+#[test]
 fn a_second_process_is_told_that_the_folder_is_in_use() {
     let dir = TempDir::new().unwrap();
     let _first = open(&dir);
@@ -328,6 +435,13 @@ fn of_the_devices_that_tokens_left_the_oldest_go_and_those_locked_out_stay() {
         revoked,
         from_token,
     };
+    invite(&store, "i", 1);
+    let ben = anna().users.remove(&UserId::from("anna"));
+    let with_ben = store.change(|roster| {
+        roster.users.insert("ben".into(), ben.unwrap());
+        Ok(((), Vec::new()))
+    });
+    with_ben.unwrap();
     let put = |name: &str, device: Device| store.put_token_device(name, &device).unwrap();
     put("locked out", device("anna", 0, true, true));
     put("bens", device("ben", 0, false, true));

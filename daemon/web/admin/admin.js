@@ -150,8 +150,11 @@ function trouble(sentence) {
   byId('trouble-words').textContent = sentence;
 }
 
-// A log of who talked tells nothing a table shows; every other entry does.
-const tellsOfChange = (entry) => !entry.what.startsWith('talk');
+// A log of who talked tells nothing a table shows, and of who came and went only these show anything (others are live);
+// a thousand people who come at the doors' opening must not have a thousand tables sent.
+const SHOW_WHO_CAME = ['devices', 'invitations'];
+const CAME_OR_WENT = ['signed_in', 'session_over', 'kicked'];
+const tellsOfChange = ({ what }) => !what.startsWith('talk') && (SHOW_WHO_CAME.includes(page.tab) || !CAME_OR_WENT.includes(what));
 
 let polling = 0;
 function pollSoon() {

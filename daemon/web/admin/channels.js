@@ -3,7 +3,7 @@
 import { get, patch, path, post, put, remove } from './api.js';
 import { form, goes, show } from './ask.js';
 import { button, choice, h, labelled, shape } from './build.js';
-import { choiceField, during, textField, tickField } from './fields.js';
+import { choiceField, during, rightLine, textField, tickField } from './fields.js';
 import { setRight } from './people.js';
 import { keys, Table } from './table.js';
 import { words } from './words.js';
@@ -14,6 +14,16 @@ const say = words.channels;
 function records(value) {
   const usual = words.record.usual.map((each) => [each, words.record.of(each)]);
   return usual.some(([each]) => each === value) ? usual : [...usual, [value, words.record.of(value)]];
+}
+
+/** What many people may do on one channel; what they may do elsewhere stays. */
+async function setRights(channel, ids, right) {
+  if (right !== 'none') return put(path`/channels/${channel}/members`, { users: Object.fromEntries(ids.map((id) => [id, right])) });
+  const { users } = await get('/users');
+  const leaving = users.filter((user) => ids.includes(user.id) && user.channels[channel]);
+  return put('/memberships', {
+    users: Object.fromEntries(leaving.map(({ id, channels: { [channel]: _, ...others } }) => [id, others])),
+  });
 }
 
 const OTHER = 'other';
@@ -93,22 +103,10 @@ export function channels(desk) {
     const rank = { talk: 0, listen: 1 };
     const list = h('ul', { class: 'lines' });
     const error = h('p', { class: 'error', role: 'alert', hidden: true });
-    const draw = () => list.replaceChildren(...everyone.map((user) => {
-      let right = user.channels[row.id] ?? 'none';
-      const select = choice(Object.entries(words.rights), right, { 'data-user': user.id, 'aria-label': words.people.rightOf(user.name, row.name) });
-      select.addEventListener('change', async () => {
-        error.hidden = true;
-        try {
-          await during(select, desk.act(() => setRight(row.id, user.id, select.value)));
-          right = select.value;
-        } catch (refused) {
-          error.textContent = refused.message;
-          error.hidden = false;
-          select.value = right;
-        }
-      });
-      return h('li', { class: 'line', 'data-name': user.name.toLowerCase() }, h('span', {}, user.name, user.role === 'user' ? '' : h('small', {}, words.role[user.role])), select);
-    }));
+    const draw = () => list.replaceChildren(...everyone.map((user) => rightLine({
+      name: user.name, note: user.role === 'user' ? '' : words.role[user.role], label: words.people.rightOf(user.name, row.name),
+      right: user.channels[row.id] ?? 'none', save: (right) => desk.act(() => setRight(row.id, user.id, right)), error, 'data-user': user.id,
+    })));
     const everyone = [...users].sort((a, b) => (rank[a.channels[row.id]] ?? 2) - (rank[b.channels[row.id]] ?? 2) || a.name.localeCompare(b.name));
     const search = h('input', { type: 'search', placeholder: words.search, 'aria-label': words.search });
     search.addEventListener('input', () => {
@@ -120,13 +118,9 @@ export function channels(desk) {
       all.value = '';
       if (!right) return;
       const shown = everyone.filter((user) => user.name.toLowerCase().includes(search.value.toLowerCase().trim()));
-      const changed = shown.map((user) => {
-        const { [row.id]: before, ...others } = user.channels;
-        return [user.id, right === 'none' ? others : { ...others, [row.id]: right }];
-      });
       error.hidden = true;
       try {
-        await during(all, desk.act(() => put('/memberships', { users: Object.fromEntries(changed) })));
+        await during(all, desk.act(() => setRights(row.id, shown.map((user) => user.id), right)));
         const now = new Map(users.map((user) => [user.id, user]));
         everyone.forEach((user, i) => { everyone[i] = now.get(user.id) ?? user; });
         draw();

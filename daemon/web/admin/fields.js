@@ -74,6 +74,23 @@ export function rightField({ field, label, value, save, disabled }) {
   return sign;
 }
 
+/** A line of a list, with a right to choose in it. `save(right)` throws what the box refused with, which `error` then says. */
+export function rightLine({ name, note, label, right, save, error, ...more }) {
+  const select = choice(Object.entries(words.rights), right, { 'aria-label': label, ...more });
+  select.addEventListener('change', async () => {
+    error.hidden = true;
+    try {
+      await during(select, save(select.value));
+      right = select.value;
+    } catch (refused) {
+      error.textContent = refused.message;
+      error.hidden = false;
+      select.value = right;
+    }
+  });
+  return h('li', { class: 'line', 'data-name': name.toLowerCase() }, h('span', {}, name, note ? h('small', {}, note) : ''), select);
+}
+
 /** A moment in the future or none: a word until it is pressed. `value` and what is saved: UTC seconds, or null. */
 export function momentField({ field, label, value, none, save }) {
   const cell = h('span', { class: 'moment' });

@@ -1,15 +1,18 @@
 // People: who may be on this box, what they may do, and their way in.
 
 import { get, patch, path, post, put, remove } from './api.js';
-import { ask, form, goes } from './ask.js';
+import { ask, form, goes, show } from './ask.js';
 import { button, choice, h, labelled, shape } from './build.js';
 import { showCard } from './card.js';
-import { choiceField, momentField, rightField, textField, tickField } from './fields.js';
+import { choiceField, momentField, rightField, rightLine, textField, tickField } from './fields.js';
 import { keys, Table } from './table.js';
 import { momentOf } from './times.js';
 import { words } from './words.js';
 
 const say = words.people;
+/** Beyond these a table of rights is wider than any screen, and takes seconds to draw. */
+const MOST_COLUMNS = 10;
+const MOST_ROWS = 100;
 const DEVICE_CHOICES = [1, 2, 3, 5, 10];
 
 export const setRight = (channel, user, right) => right === 'none'
@@ -62,12 +65,26 @@ export function people(desk) {
       save: (right) => desk.change(table, row.id, `right:${channel.id}`, () => setRight(channel.id, row.id, right)),
     }),
   }));
+  const belongs = {
+    key: 'channels', label: words.tabs.channels, downFirst: true, value: (row) => Object.keys(row.channels).length,
+    cell: (row) => button([shape('channels'), String(Object.keys(row.channels).length)], () => showRights(row),
+      { 'data-action': 'channels', 'data-field': 'channels', 'aria-label': say.channelsOf(row.name, Object.keys(row.channels).length), class: 'small' }),
+  };
   const done = keys((row) => [
     button(say.invite, () => invite(row), { 'data-action': 'invite', 'aria-label': words.does(say.invite, row.name), class: 'small' }),
     goes(desk, { word: words.remove, name: row.name, sentence: say.removeSentence(row.name), action: 'remove', run: () => remove(path`/users/${row.id}`) }),
   ]);
-  const columns = () => [...fixed, ...rights(), done];
-  const table = new Table({ name: 'people', caption: words.tabs.people, columns: columns(), id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false } });
+  const columns = () => [...fixed, ...(channels.length > MOST_COLUMNS ? [belongs] : rights()), done];
+  const table = new Table({ name: 'people', caption: words.tabs.people, columns: columns(), id: (row) => row.id, empty: say.none, sort: { key: 'name', down: false }, most: MOST_ROWS });
+
+  function showRights(row) {
+    const error = h('p', { class: 'error', role: 'alert', hidden: true });
+    const line = (channel) => rightLine({
+      name: channel.name, note: channel.group ?? '', label: say.rightOf(row.name, channel.name), right: row.channels[channel.id] ?? 'none',
+      save: (right) => desk.act(() => setRight(channel.id, row.id, right)), error, 'data-channel': channel.id,
+    });
+    show({ name: 'rights', title: say.channelsTitle(row.name), content: [error, h('ul', { class: 'lines' }, channels.map(line))] });
+  }
 
   function giveUp(row, role) {
     ask({

@@ -33,7 +33,7 @@ export function posters(desk) {
   });
   const nameOf = (id) => channels.get(id) ?? id;
 
-  const admit = (row, yes) => desk.change(waiting, row.id, yes ? 'admit' : 'turn-away', () => post(path`/arrivals/${row.id}`, { admit: yes }));
+  const admit = (row, yes) => desk.change(waiting, row.id, yes ? 'admit' : 'turn-away', () => post(path`/arrivals/${row.id}`, { admit: yes, name: row.name }));
   const waiting = new Table({
     name: 'arrivals', caption: say.waiting, id: (row) => row.id, empty: say.nobodyWaits, sort: { key: 'since', down: false },
     columns: [

@@ -42,13 +42,13 @@ class Player {
     if (again) return;
     this.#id = row.transmissionId;
     this.#context ??= new AudioContext();
-    const encoded = await (await file(path`/recordings/${row.transmissionId}/audio`)).arrayBuffer();
     let decoded;
     try {
-      decoded = await this.#context.decodeAudioData(encoded);
-    } catch {
-      this.#id = null;
-      throw new Error(say.cannotPlay);
+      decoded = await this.#decoded(row);
+    } catch (error) {
+      // The next click tries again.
+      if (this.#id === row.transmissionId) this.#id = null;
+      throw error;
     }
     if (this.#id !== row.transmissionId) return;
     await this.#context.resume();
@@ -68,6 +68,15 @@ class Player {
     };
     this.#ended = () => line(false, 0);
     step();
+  }
+
+  async #decoded(row) {
+    const encoded = await (await file(path`/recordings/${row.transmissionId}/audio`)).arrayBuffer();
+    try {
+      return await this.#context.decodeAudioData(encoded);
+    } catch {
+      throw new Error(say.cannotPlay);
+    }
   }
 
   #ended = () => {};

@@ -39,7 +39,7 @@ export function rollCall(desk) {
     ],
   });
   const which = choice(Object.entries(say.which), 'all', { 'aria-label': say.show, 'data-field': 'which' });
-  const print = button(say.print, () => printed(h('div', {}, h('h1', {}, say.paper(desk.box, words.moment(Date.now()))), summary.cloneNode(true), table.table)), { 'data-action': 'print' });
+  const print = button(say.print, () => printed(h('div', {}, h('h1', {}, say.paper(desk.box, words.moment(Date.now()))), summary.cloneNode(true), table.table.cloneNode(true))), { 'data-action': 'print' });
   const summary = h('p', { class: 'summary', role: 'status' });
   const { bar, count } = desk.bar({ table, add: h('span', { class: 'group' }, which, print), counted: () => '' });
 

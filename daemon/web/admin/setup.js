@@ -2,7 +2,7 @@
 //
 // For tests: window.pttd, read-only: {state, lastError}; state: starting | asked | asking | in | over | unreachable
 
-import { keepDevice, keepName } from '../js/sign-in.js';
+import { credentialFor, keepDevice, keepName } from '../js/sign-in.js';
 import { within } from '../js/reach.js';
 import { h } from './build.js';
 import { words } from './words.js';
@@ -78,7 +78,8 @@ byId('set-up-form').addEventListener('submit', async (event) => {
   show('asking', say.asking);
   byId('set-up-go').disabled = true;
   try {
-    const { status, answer } = await ask({ code, name });
+    // Where the answer gets lost, the next try shows the same credential.
+    const { status, answer } = await ask({ code, name, device: credentialFor('setup') });
     if (answer.device) {
       if (!keepDevice(answer.device)) {
         show('in', say.storage);

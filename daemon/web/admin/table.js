@@ -11,20 +11,27 @@ export class Table {
   #asked = '';
   #sort;
   #fails = new Map();
+  #until;
 
   /**
    * columns: [{key, label, cell(row) -> node or text, value(row) -> what it sorts and is found by, brief, kind, short}]
+   * `most`: how many rows are shown until more are asked for.
    * `brief`: shown in a closed row on a narrow screen. `kind`: its class. `plain`: the header cannot be clicked.
    */
-  constructor({ name, caption, columns, id, empty, sort, signature = () => '' }) {
-    Object.assign(this, { name, columns: [], id, empty, signature });
+  constructor({ name, caption, columns, id, empty, sort, most = Infinity, signature = () => '' }) {
+    Object.assign(this, { name, columns: [], id, empty, most, signature });
+    this.#until = most;
     this.#sort = sort ?? { key: null, down: false };
     this.head = h('tr', { role: 'row' });
     this.body = h('tbody', { role: 'rowgroup' });
     this.none = h('p', { class: 'none', hidden: true });
+    this.more = button('', () => {
+      this.#until += this.most;
+      this.#draw();
+    }, { 'data-action': 'more', hidden: true });
     const table = h('table', { role: 'table', 'data-table': name }, h('caption', { class: 'unseen' }, caption),
       h('thead', { role: 'rowgroup' }, this.head), this.body);
-    this.element = h('div', { class: 'table', tabindex: '0', role: 'region', 'aria-label': caption }, table, this.none);
+    this.element = h('div', { class: 'table', tabindex: '0', role: 'region', 'aria-label': caption }, table, this.none, this.more);
     this.table = table;
     this.lay(columns);
   }
@@ -53,6 +60,7 @@ export class Table {
   /** Shows only rows in which every word of the text occurs. */
   search(text) {
     this.#asked = text.toLowerCase().trim();
+    this.#until = this.most;
     this.#arrange();
     this.#draw();
   }
@@ -115,7 +123,7 @@ export class Table {
 
   #draw() {
     const wanted = [];
-    for (const id of this.#order) {
+    for (const id of this.#order.slice(0, this.#until)) {
       const row = this.#rows.get(id);
       if (!row) continue;
       const shown = this.#line(id, row);
@@ -126,6 +134,9 @@ export class Table {
     }
     for (const id of this.#shown.keys()) if (!this.#rows.has(id)) this.#shown.delete(id);
     place(this.body, wanted);
+    const left = this.#order.length - this.#until;
+    this.more.hidden = !(left > 0);
+    if (left > 0) this.more.textContent = words.table.showMore(Math.min(left, this.most));
     this.none.hidden = wanted.length > 0;
     this.none.textContent = this.#asked ? words.table.notFound : this.empty;
   }

@@ -99,6 +99,7 @@ export const words = {
     more: (name) => `More about ${name}`,
     keys: 'What can be done',
     understood: 'Understood',
+    showMore: (n) => `Show ${n} more`,
   },
 
   role: { user: 'User', dispatch: 'Dispatch', admin: 'Admin' },
@@ -124,6 +125,8 @@ export const words = {
     count: (n) => plural(n, 'person', 'people'),
     none: 'Nobody is on this box yet. Add the first person.',
     rightOf: (name, channel) => `${name} on ${channel}`,
+    channelsOf: (name, n) => `${name} is on ${plural(n, 'channel', 'channels')}: change`,
+    channelsTitle: (name) => `Channels of ${name}`,
     key: [[['talk', 'microphone'], 'may talk'], [['listen', 'hearing'], 'only listens'], [['none', 'none'], 'not on the channel']],
     invite: 'Invite',
     giveUpTitle: 'Give up your own admin rights?',

@@ -2,13 +2,15 @@
 
 import { box } from './box.js';
 import { byId, make, relist } from './dom.js';
-import { words } from './words.js';
+import { joined, words } from './words.js';
 
 const EVERY_MS = 15000;
 
 export class Arrivals {
   #waiting = [];
   #timer = 0;
+  /** Counts every start and stop: what was asked before is not listened to any more. */
+  #run = 0;
 
   /** `say(sentence)` where the box has refused. */
   constructor({ say }) {
@@ -17,21 +19,32 @@ export class Arrivals {
 
   start() {
     this.stop();
-    this.#look();
+    this.#look(this.#run);
   }
 
   stop() {
     clearTimeout(this.#timer);
+    this.#run += 1;
   }
 
-  async #look() {
+  /** Nobody is signed in. */
+  end() {
+    this.stop();
+    this.#waiting = [];
+    this.#draw();
+  }
+
+  async #look(run) {
+    let again = true;
     try {
-      this.#waiting = (await box.arrivals()).arrivals ?? [];
-      this.#timer = setTimeout(() => this.#look(), EVERY_MS);
+      const { arrivals } = await box.arrivals();
+      if (run === this.#run) this.#waiting = arrivals ?? [];
     } catch (error) {
       // A box without posters is not asked again; one that is just away is.
-      if (error.status !== 404 && error.status !== 403) this.#timer = setTimeout(() => this.#look(), EVERY_MS);
+      again = error.status !== 404 && error.status !== 403;
     }
+    if (run !== this.#run) return;
+    if (again) this.#timer = setTimeout(() => this.#look(run), EVERY_MS);
     this.#draw();
   }
 
@@ -44,16 +57,19 @@ export class Arrivals {
         button.addEventListener('click', () => this.#answer(arrival, admit));
         return button;
       };
-      return make('li', {}, make('strong', { textContent: arrival.name }), answer(words.side.admit, true), answer(words.side.refuse, false));
+      const where = words.side.arrival(arrival.poster, joined(arrival.channels));
+      const who = make('span', { className: 'who' }, make('strong', { textContent: arrival.name }), make('span', { textContent: where }));
+      return make('li', {}, who, answer(words.side.admit, true), answer(words.side.refuse, false));
     });
   }
 
-  async #answer(arrival, admit) {
+  async #answer({ id, name }, admit) {
+    const run = this.#run;
     try {
-      await box.admit(arrival.id, admit);
+      await box.admit(id, admit, name);
     } catch (error) {
       if (error.message) this.say(error.message, 'bad');
     }
-    this.start();
+    if (run === this.#run) this.start();
   }
 }

@@ -44,5 +44,6 @@ export const box = {
   async arrivals() {
     return (await ask('/arrivals')).json();
   },
-  admit: (arrival, admit) => ask(`/arrivals/${encodeURIComponent(arrival)}`, { method: 'POST', body: { admit } }),
+  /** `name`: as it was read by whoever decides. */
+  admit: (arrival, admit, name) => ask(`/arrivals/${encodeURIComponent(arrival)}`, { method: 'POST', body: { admit, name } }),
 };

@@ -13,6 +13,8 @@ export class Calls {
   calls = [];
   emergencies = [];
   #seen = new Set();
+  /** Acknowledged while the box could not be told. */
+  #owed = new Set();
   #ticking = 0;
   #reminded = 0;
   #alarmed = 0;
@@ -34,10 +36,25 @@ export class Calls {
     return true;
   }
 
-  /** The box has forgotten us, or we it. */
+  /** The box has forgotten us: it tells anew what there is. */
   forget() {
     this.calls = [];
     this.emergencies = [];
+    this.#seen.clear();
+    this.#tick();
+  }
+
+  /** The box is back. */
+  linkBack() {
+    const owed = [...this.#owed];
+    this.#owed.clear();
+    for (const emergencyId of owed) this.#acknowledge(emergencyId);
+  }
+
+  /** Nobody is signed in. */
+  end() {
+    this.#owed.clear();
+    this.forget();
   }
 
   /** Emergencies this dispatcher has not acknowledged. */
@@ -55,15 +72,24 @@ export class Calls {
 
   acknowledge(emergency = this.urgent[0]) {
     if (!emergency) return;
-    this.#send({ type: 'ACKNOWLEDGE_EMERGENCY', emergencyId: emergency.emergencyId });
-    this.#seen.add(emergency.emergencyId);
+    this.#acknowledge(emergency.emergencyId);
     this.#tick();
     this.changed();
   }
 
+  // Until the box knows, nobody else does, and it stays in the banner.
+  #acknowledge(emergencyId) {
+    const told = this.#send({ type: 'ACKNOWLEDGE_EMERGENCY', emergencyId }) !== null;
+    (told ? this.#seen : this.#owed).add(emergencyId);
+  }
+
+  #seenBy({ emergencyId, acknowledgedBy }) {
+    return this.#owed.has(emergencyId) ? words.emergency.owed : words.emergency.seenBy(acknowledgedBy);
+  }
+
   draw() {
     this.#drawBanner();
-    const urgent = this.emergencies.map((each) => ({ emergency: each.emergencyId, seen: !this.urgent.includes(each), by: each.acknowledgedBy }));
+    const urgent = this.emergencies.map((each) => ({ emergency: each.emergencyId, seen: !this.urgent.includes(each), by: this.#seenBy(each) }));
     const calls = this.calls.map(({ callId, here, taken }) => ({ call: callId, here, taken }));
     relist(byId('call-list'), [...urgent, ...calls], (row) => (row.emergency === undefined ? this.#call(row.call) : this.#emergency(row.emergency)));
     byId('no-calls').hidden = urgent.length + calls.length > 0;
@@ -111,7 +137,8 @@ export class Calls {
   // Runs only while someone waits or is in danger.
   #tick() {
     const now = performance.now();
-    if (this.urgent.length && now - this.#alarmed >= ALARM_MS - 100) {
+    const unseen = this.urgent.some((each) => !this.#owed.has(each.emergencyId));
+    if (unseen && now - this.#alarmed >= ALARM_MS - 100) {
       this.#alarmed = now;
       this.tone('alarm');
     }
@@ -154,7 +181,7 @@ export class Calls {
     if (!first) return;
     text(byId('banner-who'), words.emergency.of(first.raiser.name, this.#name(first.channelId)));
     text(byId('banner-more'), words.emergency.more(more.length));
-    text(byId('banner-seen'), words.emergency.seenBy(first.acknowledgedBy));
+    text(byId('banner-seen'), this.#seenBy(first));
   }
 
   #call(callId) {
@@ -185,7 +212,7 @@ export class Calls {
       acknowledge.className = 'acknowledge';
       buttons.unshift(acknowledge);
     }
-    const item = this.#row('emergency', each.raiser.name, each.channelId, this.#name(each.channelId), words.emergency.seenBy(each.acknowledgedBy), ...buttons);
+    const item = this.#row('emergency', each.raiser.name, each.channelId, this.#name(each.channelId), this.#seenBy(each), ...buttons);
     item.dataset.emergency = emergencyId;
     item.dataset.state = 'emergency';
     return item;
@@ -215,6 +242,6 @@ export class Calls {
   }
 
   #send(message) {
-    this.session.signaling.send(message);
+    return this.session.signaling.send(message);
   }
 }

@@ -8,6 +8,8 @@ const byName = new Intl.Collator(undefined, { numeric: true });
 
 export class ChannelPanel {
   #id = null;
+  /** The id of the transmission that the button ends: the one it names. */
+  #ends = null;
 
   /** `on`: move(id, step), replay(transmissionId, channelId). */
   constructor({ session, talks, on }) {
@@ -15,7 +17,7 @@ export class ChannelPanel {
     this.panel = byId('channel-panel');
     byId('channel-earlier').addEventListener('click', () => on.move(this.#id, { step: -1 }));
     byId('channel-later').addEventListener('click', () => on.move(this.#id, { step: 1 }));
-    byId('channel-end').addEventListener('click', () => this.#send({ type: 'END_TALK' }));
+    byId('channel-end').addEventListener('click', () => this.#send({ type: 'END_TALK', transmissionId: this.#ends }));
   }
 
   open(id) {
@@ -30,6 +32,7 @@ export class ChannelPanel {
     text(byId('channel-title'), channel.name);
     text(byId('channel-people'), channel.members.size ? words.channel.people(channel.members.size) : words.channel.nobody);
     byId('channel-end').hidden = !channel.talk;
+    this.#ends = channel.talk?.transmissionId;
     if (channel.talk) text(byId('channel-end'), words.channel.end(channel.talk.talker.name));
     this.#drawPeople(channel);
     this.#drawTalks(channel);

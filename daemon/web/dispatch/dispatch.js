@@ -55,7 +55,7 @@ const session = new Session({
 });
 const talking = new Talking({ session, microphone, sound: hearing, targets, aired, draw, say, announce });
 const { press } = talking;
-const positions = new Positions({ desk, session, ask: () => chooser.open(), seated, gone: positionGone, changed: drawSoon });
+const positions = new Positions({ desk, session, ask: stoodUp, seated, gone: positionGone, changed: drawSoon });
 const talks = new Talks({ desk, session, hearing, misses, over: talkOver, said: nothingToReplay, changed: talksChanged });
 const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: draw });
 const arrivals = new Arrivals({ say });
@@ -172,6 +172,7 @@ function welcome(message) {
   talking.linkBack(resumed, message.channels);
   session.list(message.channels);
   if (resumed) session.wake(true);
+  calls.linkBack();
   positions.welcome(resumed);
   arrivals.start();
   draw();
@@ -205,7 +206,9 @@ function happened(channel, what, message) {
   talks.look(channel);
   if (what === 'connected') allConnected();
   if (talking.happened(channel, what, message)) return;
-  if (what === 'removed') say(message?.message || words.said.removed(channel.name), 'bad');
+  if (what !== 'removed' && what !== 'not_authorized') return;
+  talks.gone(channel.id);
+  say(what === 'removed' ? words.said.removed(channel.name) : words.said.notAuthorized(channel.name), 'bad');
 }
 
 function allConnected() {
@@ -350,6 +353,13 @@ function seated(from, again) {
   draw();
 }
 
+/** Nobody sits here: nothing sounds until somebody does. */
+function stoodUp() {
+  press.end('position');
+  session.tune();
+  chooser.open();
+}
+
 function positionGone() {
   hearing.tone('deny');
   announce(bars.notice().sentence);
@@ -395,13 +405,19 @@ function escape() {
 function click(id, run) {
   byId(id).addEventListener('click', run);
 }
-click('position', () => chooser.open(true));
+click('position', () => {
+  press.end('dialog');
+  chooser.open(true);
+});
 click('hear-all', () => hear([...session.channels.keys()], true));
 click('mute-all', () => hear([...session.channels.keys()], false));
 click('mute-rest', () => hear([...session.channels.keys()].filter((id) => !desk.selected.has(id)), false));
 click('open-recordings', () => openPanel('recordings', () => recordings.open()));
-click('open-settings', () => openPanel('settings', () => settings.open(
-  words.settings.signedIn(session.me?.name, words.role[session.me?.role], session.box, session.version))));
+click('open-settings', () => {
+  // A key that is held might become another one there.
+  press.end('settings');
+  openPanel('settings', () => settings.open(words.settings.signedIn(session.me?.name, words.role[session.me?.role], session.box, session.version)));
+});
 click('open-side', () => { byId('app').dataset.side = 'open'; });
 click('side-close', () => { delete byId('app').dataset.side; });
 click('stop-replay', () => talks.stop());
@@ -474,8 +490,11 @@ addEventListener('pagehide', () => positions.flush());
 /** Off the box and off the microphone. */
 function leave(sentence) {
   press.end('signed out');
-  arrivals.stop();
+  arrivals.end();
+  positions.end();
   chooser.close();
+  calls.end();
+  talks.end();
   link.leave(sentence);
   session.end();
   microphone.release();

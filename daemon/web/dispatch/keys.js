@@ -12,9 +12,17 @@ const writes = (target) => target.closest?.('textarea, select, input:not([type="
 export function wireKeys({ press, at, on, settings }) {
   const held = new Map();
 
+  const release = (code) => {
+    const begun = held.get(code);
+    held.delete(code);
+    if (begun) press.end('keyup', begun);
+  };
+
   const talk = (event, source) => {
     event.preventDefault();
-    if (event.repeat || held.has(event.code)) return;
+    if (event.repeat) return;
+    // It was let go where nobody told.
+    release(event.code);
     const begun = press.begin(source);
     if (begun) held.set(event.code, begun);
   };
@@ -24,8 +32,8 @@ export function wireKeys({ press, at, on, settings }) {
     // A control that the keyboard has walked to keeps the keys it needs itself.
     const needsSpace = event.code === 'Space' && event.target.matches?.('button:focus-visible, summary, input');
     if (writes(event.target) && event.key !== 'Escape' && !/^F\d+$/.test(event.code)) return;
-    if (event.code === settings.talkKey && !needsSpace) return talk(event, 'selected');
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.code === settings.talkKey && !needsSpace) return talk(event, 'selected');
     const digit = DIGIT.exec(event.code)?.[1];
     if (digit) {
       const id = at(Number(digit));
@@ -43,11 +51,11 @@ export function wireKeys({ press, at, on, settings }) {
   }, true);
 
   addEventListener('keyup', (event) => {
-    const begun = held.get(event.code);
-    if (!begun) return;
+    // A Mac tells of no key that is let go while the command key is down.
+    if (event.key === 'Meta') for (const code of [...held.keys()]) release(code);
+    if (!held.has(event.code)) return;
     event.preventDefault();
-    held.delete(event.code);
-    press.end('keyup', begun);
+    release(event.code);
   }, true);
 
   // What was let go elsewhere is not held here.

@@ -2,13 +2,34 @@
 
 import { recall, remember } from '/js/sign-in.js';
 
-// Which position this browser held, as which session: after a crash it comes back by itself.
+// Which position this tab held, as which session: after a reload it comes back by itself. After a crash the tab is gone
+// and what the browser remembers has to do: that may be another tab's, so it counts only for a seat that is empty.
 const HELD = 'pttd.position';
 // The box tells who sits where right after the welcome; whoever is new here is asked without, if need be.
 const TOLD_WITHIN_MS = 1500;
 const SAVE_AFTER_MS = 300;
 // That time goes on is worth a save of its own only now and then.
 const SEEN_AFTER_MS = 5000;
+
+function keepHeld(held) {
+  remember(HELD, JSON.stringify(held?.positionId ?? null));
+  try {
+    sessionStorage.setItem(HELD, JSON.stringify(held));
+  } catch {
+    // Nothing is kept here: the person is asked again.
+  }
+}
+
+/** `{positionId, sessionId}`, the session only where it was this tab's. */
+function heldBefore() {
+  try {
+    const held = JSON.parse(sessionStorage.getItem(HELD));
+    if (held) return held;
+  } catch {
+    // As above.
+  }
+  return { positionId: JSON.parse(recall(HELD)), sessionId: null };
+}
 
 export class Positions {
   /** `[{positionId, holder}]`, null until the box has told. */
@@ -73,10 +94,18 @@ export class Positions {
 
   /** Work goes on without a position: nothing is kept. */
   without() {
-    remember(HELD, 'null');
+    keepHeld(null);
     this.mine = this.lost = null;
     this.#desk.reset([...this.session.channels.keys()]);
     this.#sit(null);
+  }
+
+  /** Nobody is signed in: whoever comes next chooses. */
+  end() {
+    this.flush();
+    if (this.mine) keepHeld(null);
+    this.all = this.mine = this.lost = null;
+    this.#choosing = this.#desk.seated = false;
   }
 
   /** What was set is kept with the position, a moment later. */
@@ -104,10 +133,10 @@ export class Positions {
   // Only what nobody else has taken meanwhile comes back by itself.
   #choose() {
     this.#choosing = false;
-    const held = JSON.parse(recall(HELD));
-    const wanted = this.mine ?? held?.positionId;
+    const held = heldBefore();
+    const wanted = this.mine ?? held.positionId;
     const holder = this.all.find((each) => each.positionId === wanted)?.holder;
-    const ours = !holder || holder.sessionId === held?.sessionId || holder.sessionId === this.session.me.sessionId;
+    const ours = !holder || holder.sessionId === held.sessionId || holder.sessionId === this.session.me.sessionId;
     if (wanted && ours) return this.take(wanted);
     if (this.mine) {
       this.lost = { positionId: this.mine, by: holder?.name ?? null };
@@ -122,7 +151,7 @@ export class Positions {
     const unsaved = again && this.#saved !== '' && this.#desk.pack() !== this.#saved;
     this.mine = positionId;
     this.lost = null;
-    remember(HELD, JSON.stringify({ positionId, sessionId: this.session.me.sessionId }));
+    keepHeld({ positionId, sessionId: this.session.me.sessionId });
     // After a lost connection what was set here since is newer than what the box has kept.
     if (!unsaved) {
       if (!this.#desk.unpack(layout)) this.#desk.reset([...this.session.channels.keys()]);
@@ -140,7 +169,7 @@ export class Positions {
   #left({ positionId, by }) {
     if (positionId !== this.mine) return;
     this.mine = null;
-    remember(HELD, 'null');
+    keepHeld(null);
     clearTimeout(this.#timer);
     this.#due = Infinity;
     if (by) {

@@ -163,6 +163,22 @@ export class Talks {
     this.changed();
   }
 
+  /** The channel is not ours any more: nothing of it is heard again. */
+  gone(channelId) {
+    this.#queue = this.#queue.filter((each) => each.channelId !== channelId);
+    if (this.replaying?.channelId !== channelId) return;
+    this.#halt();
+    this.#next();
+  }
+
+  /** Nobody is signed in. */
+  end() {
+    this.stop();
+    this.past.clear();
+    this.#running.clear();
+    this.#since = 0;
+  }
+
   async #play(transmissionId, channelId, asked) {
     this.#halt();
     const talk = this.past.get(channelId)?.find((each) => each.transmissionId === transmissionId);

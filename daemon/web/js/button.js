@@ -3,13 +3,36 @@
 
 export const EMERGENCY_HOLD_MS = 2000;
 
+/** A key that is held: call what this returns at its keydown, with what it begins; `up(reason, begun)` is its end. */
+function heldKey(up) {
+  let held = null;
+  // A Mac tells of no key let go while its command key is down: that one's end, or a second beginning, ends it.
+  const release = () => {
+    const begun = held?.begun;
+    held = null;
+    if (begun) up('keyup', begun);
+  };
+  // On the window: the focus may have moved on while the key was down.
+  addEventListener('keyup', (event) => {
+    if (!held || (event.key !== held.name && event.key !== 'Meta')) return;
+    event.preventDefault();
+    release();
+  });
+  return (event, down) => {
+    event.preventDefault();
+    if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    release();
+    const begun = down();
+    if (begun) held = { name: event.key, begun };
+  };
+}
+
 /**
  * A button that is held: by a pointer, or by Enter or the space bar on it. `down(source)` returns what the hold began,
  * or null where there is no end to wait for; `up(reason, begun)` is that end, `tap` a click without either.
  */
 export function holdable(element, { down, up, tap }) {
   let pointer = null;
-  let key = null;
 
   element.addEventListener('pointerdown', (event) => {
     if (event.button !== 0) return;
@@ -30,20 +53,14 @@ export function holdable(element, { down, up, tap }) {
       up(type, begun);
     });
   }
+  const press = heldKey(up);
   element.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' && event.key !== ' ') return;
-    event.preventDefault();
     event.stopPropagation();
-    const begun = event.repeat ? null : down('key');
-    if (begun) key = { name: event.key, begun };
+    press(event, () => down('key'));
   });
-  // On the window: the focus may have moved on while the key was down.
-  addEventListener('keyup', (event) => {
-    if (event.target === element && (event.key === 'Enter' || event.key === ' ')) event.preventDefault();
-    if (event.key !== key?.name) return;
-    const { begun } = key;
-    key = null;
-    up('keyup', begun);
+  element.addEventListener('keyup', (event) => {
+    if (event.key === 'Enter' || event.key === ' ') event.preventDefault();
   });
   // Screen readers and switches click without a pointer or a key.
   element.addEventListener('click', (event) => {
@@ -71,17 +88,9 @@ export function wireTalkButton(button, press, latched, level = () => 'normal') {
 
   // The space bar talks from anywhere, except where the keyboard has walked to a control of its own.
   const taken = (target) => target.closest?.('input, dialog') || target.matches?.('button:focus-visible');
-  let begun = null;
+  const space = heldKey(up);
   addEventListener('keydown', (event) => {
-    if (event.key !== ' ' || taken(event.target)) return;
-    event.preventDefault();
-    if (!event.repeat) begun = down('space');
-  });
-  addEventListener('keyup', (event) => {
-    if (event.key !== ' ' || !begun) return;
-    event.preventDefault();
-    up('keyup', begun);
-    begun = null;
+    if (event.key === ' ' && !taken(event.target)) space(event, () => down('space'));
   });
 }
 

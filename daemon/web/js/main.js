@@ -217,7 +217,7 @@ function welcome(message) {
   talking.linkBack(resumed, message.channels);
   session.list(message.channels);
   if (resumed) session.wake(true);
-  emergencies.linkBack();
+  emergencies.linkBack(resumed);
   tellPresence(true);
   if (awayBefore && selected()) say(words.away(awayBefore, selected().name));
   awayBefore = 0;
@@ -265,10 +265,9 @@ function happened(channel, what, message) {
     case 'echo':
       return announce(words.echo[message.verdict](message.offByDb, message.lostPercent));
     case 'removed':
-      say(message?.message || words.removedFrom(channel.name), 'bad');
-      return chooseOne();
     case 'not_authorized':
-      say(words.notAuthorized(channel.name), 'bad');
+      if (isSelected(channel)) replay.stop();
+      say(what === 'removed' ? words.removedFrom(channel.name) : words.notAuthorized(channel.name), 'bad');
       return chooseOne();
   }
 }
@@ -484,6 +483,7 @@ signOut.addEventListener('click', () => {
   forgetDevice();
   signedOut(words.signIn.signedOut);
 });
+byId('status').addEventListener('click', () => press.end('dialog'));
 byId('about').addEventListener('close', () => {
   delete signOut.dataset.sure;
   signOut.textContent = words.about.signOut;

@@ -3,6 +3,8 @@
 import { words } from './words.js';
 
 const GONE = [401, 403, 404];
+// A file is closed a moment after its talk has ended.
+const AGAIN_MS = 500;
 
 export class Replay {
   /** The talk being fetched or played, as `play` was given it; null: none. */
@@ -28,8 +30,11 @@ export class Replay {
     const { signal } = this.#asked;
     this.changed();
     try {
-      const headers = { Authorization: `Bearer ${this.device()}` };
-      const answer = await fetch(`/api/v1/recordings/${talk.transmissionId}/audio`, { headers, cache: 'no-store', signal });
+      let answer = await this.#fetch(talk, signal);
+      if (answer.status === 404) {
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        answer = await this.#fetch(talk, signal);
+      }
       if (!answer.ok) return this.#fail(GONE.includes(answer.status) ? words.replay.gone : words.replay.failed);
       const recording = await this.sound.decode(await answer.arrayBuffer());
       if (!signal.aborted) this.#player = this.sound.start(recording, () => this.stop());
@@ -47,6 +52,11 @@ export class Replay {
     this.#player = null;
     this.changed();
     return true;
+  }
+
+  #fetch({ transmissionId }, signal) {
+    const headers = { Authorization: `Bearer ${this.device()}` };
+    return fetch(`/api/v1/recordings/${transmissionId}/audio`, { headers, cache: 'no-store', signal });
   }
 
   #fail(sentence) {

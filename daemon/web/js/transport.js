@@ -46,8 +46,10 @@ export class Transport {
   }
 
   async answer(sdp) {
-    if (this.#pc?.signalingState !== 'have-local-offer') return;
-    await this.#pc.setRemoteDescription({ type: 'answer', sdp }).catch(() => this.#again());
+    const pc = this.#pc;
+    if (pc?.signalingState !== 'have-local-offer') return;
+    // What was closed meanwhile must not come back.
+    await pc.setRemoteDescription({ type: 'answer', sdp }).catch(() => pc === this.#pc && this.#again());
   }
 
   /** The last try came to nothing, and none has succeeded since. */

@@ -3,7 +3,7 @@
 export class Emergencies {
   /** `{id, channelId, raiser, since, acknowledgedBy}`, newest first. */
   list = [];
-  #newest = 0;
+  #known = new Set();
   /** Raised while the box could not be told. */
   #owed = null;
 
@@ -17,8 +17,9 @@ export class Emergencies {
     this.list = emergencies
       .map(({ emergencyId, elapsedMs, ...rest }) => ({ ...rest, id: emergencyId, since: now - elapsedMs }))
       .sort((a, b) => b.id - a.id);
-    for (const each of this.list) if (each.id > this.#newest) this.raised(each);
-    this.#newest = Math.max(this.#newest, ...this.list.map((each) => each.id));
+    const fresh = this.list.filter((each) => !this.#known.has(each.id));
+    this.#known = new Set(this.list.map((each) => each.id));
+    for (const each of fresh) this.raised(each);
   }
 
   on(channelId) {
@@ -43,8 +44,9 @@ export class Emergencies {
     const talks = [...channels.values()]
       .filter((each) => each.talk?.level === 'emergency' && each.id !== selected && !this.on(each.id))
       .map(({ id, talk }) => ({ id: null, channelId: id, raiser: talk.talker, since: talk.since, acknowledgedBy: null }));
-    const all = [...this.list, ...talks];
-    const ours = this.list.find((each) => this.isOurs(each));
+    const raised = this.list.filter((each) => channels.has(each.channelId));
+    const all = [...raised, ...talks];
+    const ours = raised.find((each) => this.isOurs(each));
     const first = ours ?? all.find((each) => !each.acknowledgedBy?.length) ?? all[0];
     if (!first) return null;
     return { ...first, ours: first === ours, more: all.length - 1, channel: channels.get(first.channelId)?.name ?? '' };
@@ -58,8 +60,9 @@ export class Emergencies {
     return told;
   }
 
-  /** The box is back. */
-  linkBack() {
+  /** The box is back; unless it took the session up again, it tells anew what there is. */
+  linkBack(resumed) {
+    if (!resumed) this.list = [];
     if (this.#owed) this.raise(this.#owed);
   }
 
@@ -74,6 +77,7 @@ export class Emergencies {
   /** Nobody is signed in. */
   end() {
     this.list = [];
+    this.#known.clear();
     this.#owed = null;
   }
 }

@@ -105,22 +105,20 @@ export function drawClock(page) {
 }
 
 function drawStatus(page) {
-  const { link } = page;
+  const { link, microphone } = page;
+  const off = microphone.refused || microphone.state === 'lost';
   attribute(at('status'), 'data-state', link.state);
   const marks = {
     link: [link.connected ? 'good' : link.broken ? 'bad' : 'wait', link.broken ? 'no-link' : 'link'],
     sound: [page.sound.state, page.sound.state === 'good' ? 'hearing' : 'no-sound'],
-    microphone: [
-      page.microphone.ready ? 'good' : page.microphone.refused || page.microphone.state === 'lost' ? 'bad' : 'rest',
-      page.microphone.refused || page.microphone.state === 'lost' ? 'microphone-off' : 'microphone',
-    ],
+    microphone: [off ? 'bad' : microphone.ready ? 'good' : 'rest', off ? 'microphone-off' : 'microphone'],
   };
   for (const [name, [state, picture]] of Object.entries(marks)) {
     attribute(at(`mark-${name}`), 'data-state', state);
     shape(at(`mark-${name}`), picture);
     shape(at(`about-${name}-shape`), picture);
   }
-  const sentences = [link.sentence, page.sound.words, words.microphone[page.microphone.state]];
+  const sentences = [link.sentence, page.sound.words, words.microphone[microphone.state]];
   text(at('status-words'), words.about.open(...sentences));
   text(at('about-title'), page.session.box || words.title);
   text(at('about-link'), sentences[0]);

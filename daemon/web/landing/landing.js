@@ -113,7 +113,7 @@ at('box-name').textContent = name;
 document.title = name;
 // A box with a certificate of its own needs no trust.
 for (const id of ['set-up', 'check']) at(id).hidden = !fingerprint;
-at('fingerprint').append(...(fingerprint ?? '').split(/(?<=:)/).map((pair) => make('span', { textContent: pair })));
+at('fingerprint').append(...((fingerprint ?? '').match(/[^:]+:?/g) ?? []).map((pair) => make('span', { textContent: pair })));
 
 // Cards name `https` first, and a device is signed in under one name only.
 const origins = [...new Set([https, ...addresses])];

@@ -20,7 +20,7 @@ pub enum ChangeError {
     ChannelTaken(ChannelId),
     #[error("there is a user {0:?} already: choose another id, or change that one")]
     UserTaken(UserId),
-    #[error("{0:?} is the only admin: make another one an admin first")]
+    #[error("{0:?} is the only admin who stays: make another one an admin first")]
     LastAdmin(UserId),
 }
 
@@ -150,15 +150,11 @@ impl Roster {
 
     pub fn set_user(&mut self, id: &UserId, change: UserChange) -> Result<(), ChangeError> {
         self.know_channels(change.channels.iter().flat_map(BTreeMap::keys))?;
-        if change.role.is_some_and(|role| role != Role::Admin) {
-            self.leave_an_admin(id)?;
-        }
         change.apply(self.user_mut(id)?);
         Ok(())
     }
 
     pub fn remove_user(&mut self, id: &UserId) -> Result<User, ChangeError> {
-        self.leave_an_admin(id)?;
         let removed = self.users.remove(id);
         removed.ok_or_else(|| ChangeError::NoSuchUser(id.clone()))
     }
@@ -198,6 +194,18 @@ impl Roster {
         Ok(())
     }
 
+    /// Sets what these people may do on one channel, and nothing else of theirs.
+    pub fn set_members(
+        &mut self,
+        channel: &ChannelId,
+        members: BTreeMap<UserId, Membership>,
+    ) -> Result<(), ChangeError> {
+        for (user, membership) in members {
+            self.set_member(channel, &user, membership)?;
+        }
+        Ok(())
+    }
+
     /// Takes off the guests whose time is over: who they were.
     pub fn remove_ended(&mut self, utc: u64) -> Vec<(UserId, User)> {
         let mut ended = Vec::new();
@@ -216,6 +224,17 @@ impl Roster {
         self.users.values().filter_map(|user| user.ends).min()
     }
 
+    /// Whether an admin is left who stays. Without one nobody could make one but the operator at the box.
+    pub fn check_admins(&self, before: &Roster) -> Result<(), ChangeError> {
+        let stays = |(_, user): &(&UserId, &User)| user.role == Role::Admin && user.ends.is_none();
+        match before.users.iter().find(stays) {
+            Some((last, _)) if !self.users.iter().any(|user| stays(&user)) => {
+                Err(ChangeError::LastAdmin(last.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn know_channels<'a>(
         &self,
         channels: impl IntoIterator<Item = &'a ChannelId>,
@@ -232,15 +251,6 @@ impl Roster {
     fn user_mut(&mut self, id: &UserId) -> Result<&mut User, ChangeError> {
         let user = self.users.get_mut(id);
         user.ok_or_else(|| ChangeError::NoSuchUser(id.clone()))
-    }
-
-    /// Without an admin nobody could make one but the operator at the box.
-    fn leave_an_admin(&self, but: &UserId) -> Result<(), ChangeError> {
-        let mut admins = self.admins();
-        match (admins.next(), admins.next()) {
-            (Some(only), None) if only == but => Err(ChangeError::LastAdmin(but.clone())),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -277,19 +287,28 @@ mod tests {
 
     #[test]
     fn the_only_admin_stays_one_until_there_is_another() {
-        let mut roster = roster();
         let (anna, ben) = (UserId::from("anna"), UserId::from("ben"));
+        let before = roster();
         let last = Err(ChangeError::LastAdmin(anna.clone()));
-        assert_eq!(roster.set_user(&anna, with_role(Role::Dispatch)), last);
-        assert_eq!(roster.remove_user(&anna).map(drop), last);
-        roster
-            .set_user(&anna, with_role(Role::Admin))
-            .expect("a good change");
-        roster
+        let guest = UserChange {
+            ends: Some(Some(100)),
+            ..UserChange::default()
+        };
+        for change in [with_role(Role::Dispatch), guest] {
+            let mut roster = before.clone();
+            roster.set_user(&anna, change).expect("a good change");
+            assert_eq!(roster.check_admins(&before), last);
+        }
+        let mut without = before.clone();
+        without.remove_user(&anna).expect("a good change");
+        assert_eq!(without.check_admins(&before), last);
+        without
             .set_user(&ben, with_role(Role::Admin))
             .expect("a good change");
-        roster.remove_user(&anna).expect("a good change");
-        assert_eq!(roster.admins().collect::<Vec<_>>(), [&ben]);
+        assert_eq!(without.check_admins(&before), Ok(()));
+        // Where there was none, nobody can go.
+        assert_eq!(before.check_admins(&Roster::default()), Ok(()));
+        assert_eq!(Roster::default().check_admins(&Roster::default()), Ok(()));
     }
 
     #[test]
@@ -345,6 +364,13 @@ mod tests {
                 .set_member(&stage, &"x".into(), Membership::Talk)
                 .is_err()
         );
+        let listens = BTreeMap::from([(ben.clone(), Membership::Listen)]);
+        roster.set_members(&stage, listens).expect("a good change");
+        let channels = BTreeMap::from([
+            ("ops".into(), Membership::Talk),
+            (stage.clone(), Membership::Listen),
+        ]);
+        assert_eq!(roster.users[&ben].channels, channels);
         let bulk = BTreeMap::from([(ben.clone(), BTreeMap::from([(stage, Membership::Talk)]))]);
         roster.set_memberships(bulk).expect("a good change");
         assert_eq!(roster.users[&ben].channels.len(), 1);

@@ -193,8 +193,7 @@ impl Poster {
 
 /// Someone scanned a poster and typed a name. A device that is in already asks again because it never heard
 /// the answer, and costs the poster nothing.
-pub fn join(poster: Option<&Poster>, asking: Asking, roster: &Roster) -> Result<Joined, JoinError> {
-    let poster = poster.ok_or(JoinError::UnknownPoster)?;
+pub fn join(poster: &Poster, asking: Asking, roster: &Roster) -> Result<Joined, JoinError> {
     if let Some(known) = asking.known {
         let readmitted =
             readmit(Some(known), roster, asking.utc).map_err(|_out| JoinError::DeviceTaken);
@@ -217,12 +216,11 @@ pub fn join(poster: Option<&Poster>, asking: Asking, roster: &Roster) -> Result<
 
 /// Someone who waits is admitted. They came before the poster's end, so that does not matter any more.
 pub fn admit(
-    poster: Option<&Poster>,
+    poster: &Poster,
     arrival: &Arrival,
     roster: &Roster,
     utc: u64,
 ) -> Result<Guest, JoinError> {
-    let poster = poster.ok_or(JoinError::UnknownPoster)?;
     poster.is_open(arrival.since)?;
     let name = free_name(&arrival.name, roster, &[])?;
     poster.guest(&name, roster, utc)

@@ -1,5 +1,6 @@
 //! How a device gets in: an invitation opens the door a number of times until its end; what it leaves on
-//! the device is a credential that readmits it for as long as the roster has its user.
+//! the device is a credential that readmits it for as long as the roster has its user. Both end with the user's
+//! place on the roster: somebody else may get their id.
 //!
 //! Secrets never come here: the store keeps and looks up their hashes.
 
@@ -97,11 +98,11 @@ pub fn redeem(
 /// Whether a device that was here before may come in again, and as whom.
 pub fn readmit(device: Option<&Device>, roster: &Roster, utc: u64) -> Result<UserId, SignInError> {
     let device = device.ok_or(SignInError::UnknownDevice)?;
-    if device.revoked {
-        return Err(SignInError::LockedOut);
-    }
     if !roster.has_now(&device.user, utc) {
         return Err(SignInError::NotOnRoster);
+    }
+    if device.revoked {
+        return Err(SignInError::LockedOut);
     }
     Ok(device.user.clone())
 }

@@ -7,7 +7,7 @@
 //!      ├──────────────┘                                  │
 //!      └─────────────────────────────────────────────────┘
 //! ```
-//! A call whose caller has gone stays: someone wanted something.
+//! A call whose caller has gone stays: someone wanted something. After twelve hours nobody does any more.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,10 @@ use crate::wire::signal::Person;
 
 /// Open calls of the whole box.
 const MOST_OPEN: usize = 200;
+/// Open calls of one user, so that nobody takes the room of all.
+const MOST_OF_ONE: usize = 10;
+/// A call that nobody has closed for so long, in milliseconds, is of a shift that is over.
+const LONGEST: u64 = 12 * 3_600_000;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -61,6 +65,13 @@ impl Calls {
         self.iter().filter(|(_, c)| c.caller.user_id == *user)
     }
 
+    pub fn of_owner<'a>(&'a self, owner: &'a Owner) -> impl Iterator<Item = u64> + 'a {
+        let of_owner = |c: &Call| c.taken.as_ref().is_some_and(|taken| taken.owner == *owner);
+        self.iter()
+            .filter(move |(_, c)| of_owner(c))
+            .map(|(id, _)| id)
+    }
+
     /// One call for each user and channel: whoever asks again has the same, true where it is new.
     pub fn open(
         &mut self,
@@ -74,7 +85,8 @@ impl Calls {
             call.caller = caller;
             return Ok((*id, false));
         }
-        if self.open.len() >= MOST_OPEN {
+        let own = self.of(&caller.user_id).count();
+        if self.open.len() >= MOST_OPEN || own >= MOST_OF_ONE {
             return Err(TooMany);
         }
         let call = Call {
@@ -87,20 +99,14 @@ impl Calls {
         Ok((id, true))
     }
 
-    /// False where the call is not open, or somebody else's: `lets_go` says which of the others do not
-    /// look after it any more.
-    pub fn take(
-        &mut self,
-        id: u64,
-        by: &str,
-        owner: Owner,
-        lets_go: impl FnOnce(&Owner) -> bool,
-    ) -> bool {
+    /// False where the call is not open, or somebody else's. It `waits` where whoever has it does not look
+    /// after it any more.
+    pub fn take(&mut self, id: u64, by: &str, owner: Owner, waits: bool) -> bool {
         let Some(call) = self.open.get_mut(&id) else {
             return false;
         };
         let others = call.taken.as_ref().filter(|taken| taken.owner != owner);
-        if others.is_some_and(|taken| !lets_go(&taken.owner)) {
+        if others.is_some() && !waits {
             return false;
         }
         let by = by.to_string();
@@ -110,6 +116,17 @@ impl Calls {
 
     pub fn close(&mut self, id: u64) -> Option<Call> {
         self.open.remove(&id)
+    }
+
+    /// When the next of them is too old.
+    pub fn next_end(&self) -> Option<u64> {
+        self.open.values().map(|call| call.since + LONGEST).min()
+    }
+
+    /// Those that are too old.
+    pub fn ended(&self, at: u64) -> Vec<u64> {
+        let ended = self.iter().filter(|(_, c)| c.since + LONGEST <= at);
+        ended.map(|(id, _)| id).collect()
     }
 
     /// Calls that wait again.
@@ -146,8 +163,15 @@ impl Calls {
         }
     }
 
-    pub(super) fn restored(&mut self) {
+    pub(super) fn shift(&mut self, by: i64) {
         for call in self.open.values_mut() {
+            call.since = call.since.saturating_add_signed(by);
+        }
+    }
+
+    pub(super) fn restored(&mut self, at: u64) {
+        for call in self.open.values_mut() {
+            call.since = call.since.min(at);
             call.caller.session_id = SessionId(0);
             call.taken
                 .take_if(|taken| matches!(taken.owner, Owner::Session(_)));

@@ -82,6 +82,12 @@ impl Emergencies {
         self.raised.remove(&id)
     }
 
+    pub(super) fn shift(&mut self, by: i64) {
+        for emergency in self.raised.values_mut() {
+            emergency.since = emergency.since.saturating_add_signed(by);
+        }
+    }
+
     pub(super) fn restored(&mut self) {
         for emergency in self.raised.values_mut() {
             emergency.raiser.session_id = SessionId(0);

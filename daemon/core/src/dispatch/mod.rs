@@ -31,12 +31,19 @@ pub struct Board {
 
 impl Board {
     /// After a restart no session is there any more, and a clock that was set meanwhile must not keep anyone
-    /// silent for longer than a dispatcher can. `at` is now.
+    /// silent for longer than a dispatcher can, nor a call from ending. `at` is now.
     pub fn restored(mut self, at: u64) -> Board {
-        self.calls.restored();
+        self.calls.restored(at);
         self.emergencies.restored();
         self.silences.restored(at);
         self
+    }
+
+    /// The clock was set by so many milliseconds.
+    pub fn shift(&mut self, by: i64) {
+        self.calls.shift(by);
+        self.emergencies.shift(by);
+        self.silences.shift(by);
     }
 
     /// Greater than every number that is in use.

@@ -69,6 +69,12 @@ impl Silences {
         dropped
     }
 
+    pub(super) fn shift(&mut self, by: i64) {
+        for silence in self.running.values_mut().flat_map(BTreeMap::values_mut) {
+            silence.until = silence.until.saturating_add_signed(by);
+        }
+    }
+
     pub(super) fn restored(&mut self, at: u64) {
         let longest = at + u64::from(MOST_MINUTES) * 60_000;
         for silence in self.running.values_mut().flat_map(BTreeMap::values_mut) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Edge, Happening};
-use crate::dispatch::{Owner, TooMany};
+use crate::dispatch::{Call, Owner, Taken, TooMany};
 use crate::ids::{ChannelId, SessionId, UserId};
 use crate::wire::signal::{CallState, ErrorCode, Person, ServerMessage};
 
@@ -54,19 +54,9 @@ impl Edge {
             return;
         };
         let owner = self.owner(session);
-        // A call must not lie at an empty seat, or with someone who cannot hear its channel any more.
-        let absent: Vec<String> = self
-            .board
-            .positions
-            .iter()
-            .filter(|(_, p)| !p.holder.is_some_and(|h| self.dispatches(h, &channel)))
-            .map(|(id, _)| id.clone())
-            .collect();
-        let lets_go = |owner: &Owner| match owner {
-            Owner::Position(position) => absent.contains(position),
-            Owner::Session(_) => false,
-        };
-        if self.board.calls.take(id, &by.name, owner, lets_go) {
+        let call = self.board.calls.get(id);
+        let waits = call.is_some_and(|call| self.taken(call).is_none());
+        if self.board.calls.take(id, &by.name, owner, waits) {
             tracing::info!(%channel, call = id, by = %by.user_id, "call taken");
             let happened = Happening::CallTaken {
                 call: id,
@@ -92,6 +82,19 @@ impl Edge {
             Some(position) => Owner::Position(position.clone()),
             None => Owner::Session(session),
         }
+    }
+
+    /// Who looks after a call now: nobody where it lies at an empty seat, or with someone who cannot hear its
+    /// channel any more.
+    pub(super) fn taken<'a>(&self, call: &'a Call) -> Option<&'a Taken> {
+        let is_there = |taken: &&Taken| match &taken.owner {
+            Owner::Session(_) => true,
+            Owner::Position(id) => {
+                let holder = self.board.positions.get(id).and_then(|p| p.holder);
+                holder.is_some_and(|holder| self.dispatches(holder, &call.channel))
+            }
+        };
+        call.taken.as_ref().filter(is_there)
     }
 
     /// The calls of this owner wait again.
@@ -133,6 +136,13 @@ impl Edge {
         let over = calls.filter(|(_, call)| !belongs(&call.caller, &call.channel));
         let over: Vec<u64> = over.map(|(id, _)| id).collect();
         for id in over {
+            self.end_call(id, None);
+        }
+    }
+
+    /// Those nobody has closed for half a day.
+    pub(super) fn end_calls(&mut self, now: Instant) {
+        for id in self.board.calls.ended(self.utc_ms(now)) {
             self.end_call(id, None);
         }
     }
@@ -182,7 +192,7 @@ impl Edge {
         self.answer(session, message);
     }
 
-    fn tell_callers(&mut self, calls: &[u64]) {
+    pub(super) fn tell_callers(&mut self, calls: &[u64]) {
         for id in calls {
             let call = self.board.calls.get(*id);
             let call = call.map(|c| (c.channel.clone(), c.caller.user_id.clone()));

@@ -13,19 +13,31 @@ use crate::ids::{ChannelId, ParticipantId, RouteId, SessionId};
 use crate::media::Command;
 use crate::wire::signal::{ByeReason, EndReason, Role, ServerMessage};
 
-/// Messages after which a request that waits has its turn: less than a millisecond.
+/// Messages about one member, after which a request that waits has its turn: less than a millisecond.
 const SLICE: usize = 200;
 /// With more changes than this among its members, a channel is told anew as a whole.
 const MANY: usize = 64;
 
 /// What a change of the roster has left to do.
-#[derive(Default)]
 pub(super) struct Undone {
-    to_cut: BTreeSet<SessionId>,
+    /// How much of it is done between two requests.
+    pub slice: usize,
+    pub to_cut: BTreeSet<SessionId>,
     /// Who has not been told yet.
     sessions: BTreeSet<SessionId>,
     /// Whose place on a channel has changed. What has become of them is looked up when it is told.
     members: BTreeMap<ChannelId, BTreeSet<SessionId>>,
+}
+
+impl Default for Undone {
+    fn default() -> Self {
+        Undone {
+            slice: SLICE,
+            to_cut: BTreeSet::new(),
+            sessions: BTreeSet::new(),
+            members: BTreeMap::new(),
+        }
+    }
 }
 
 impl Edge {
@@ -38,6 +50,9 @@ impl Edge {
         self.check_calls();
         self.check_emergencies();
         self.check_silences();
+        if !self.is_cutting() {
+            self.all_are_cut();
+        }
         self.go_on(now);
     }
 
@@ -52,7 +67,7 @@ impl Edge {
 
     /// A slice of what is left to do.
     pub(super) fn go_on(&mut self, now: Instant) {
-        let mut left = SLICE;
+        let mut left = self.undone.slice;
         while left > 0 && self.has_undone() {
             let before = self.outputs.len();
             if let Some(session) = self.undone.to_cut.pop_first() {
@@ -67,7 +82,8 @@ impl Edge {
                 }
             }
             // To find out that there is nothing to do costs as much as a few messages.
-            left = left.saturating_sub(self.outputs.len() - before + 10);
+            let told: usize = self.outputs.range(before..).map(size).sum();
+            left = left.saturating_sub(told + 10);
         }
     }
 
@@ -178,20 +194,29 @@ impl Edge {
                 members.insert(session);
             }
         }
+        let mut showed = false;
         for channel in self.joined_channels(session) {
             if self.rights(session, &channel).is_some_and(|r| r.listen) {
                 continue;
             }
+            // Those of a channel that is no more are over already.
+            let over = self.changed.emergencies.contains(&channel);
+            showed |= over || self.board.emergencies.on(&channel);
             tracing::debug!(%session, %channel, "taken off the channel");
             self.take_off_quietly(session, &channel, now);
+            let known = self.roster.channels.get(&channel);
+            let name = known.map_or(channel.as_str(), |channel| &channel.name);
             let message = ServerMessage::Removed {
+                message: format!("You were taken off {name}."),
                 channel_id: channel,
-                message: "You were taken off this channel.".to_string(),
             };
             self.send(session, message);
         }
         if was_dispatcher {
             self.check_dispatcher(session);
+        }
+        if showed {
+            self.send_emergencies(session, now);
         }
         self.undone.sessions.insert(session);
     }
@@ -249,6 +274,17 @@ impl Edge {
             };
             self.send(session, message);
         }
+    }
+}
+
+/// In messages about one member.
+fn size(output: &Output) -> usize {
+    match output {
+        Output::Send { reply, .. } => match &reply.message {
+            ServerMessage::Joined { members, .. } => members.len().max(1),
+            _ => 1,
+        },
+        _ => 1,
     }
 }
 

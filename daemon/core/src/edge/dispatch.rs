@@ -116,7 +116,7 @@ impl Edge {
     }
 
     fn call(&self, call_id: u64, call: &dispatch::Call, at: u64) -> Call {
-        let taken = call.taken.as_ref().map(|taken| Taken {
+        let taken = self.taken(call).map(|taken| Taken {
             by: taken.by.clone(),
             position_id: match &taken.owner {
                 Owner::Position(id) => Some(id.clone()),
@@ -136,14 +136,15 @@ impl Edge {
     /// What its caller is told of a call.
     pub(super) fn call_message(&self, call_id: u64) -> Option<ServerMessage> {
         let call = self.board.calls.get(call_id)?;
+        let taken = self.taken(call);
         Some(ServerMessage::Call {
             call_id,
             channel_id: call.channel.clone(),
-            state: match call.taken {
+            state: match taken {
                 Some(_) => CallState::Taken,
                 None => CallState::Waiting,
             },
-            by: call.taken.as_ref().map(|taken| taken.by.clone()),
+            by: taken.map(|taken| taken.by.clone()),
         })
     }
 

@@ -89,6 +89,13 @@ impl Edge {
         self.answer_emergency(session, emergency, true);
     }
 
+    /// Whether this user has an emergency on this channel that is not cleared.
+    pub(super) fn has_raised(&self, session: SessionId, channel: &ChannelId) -> bool {
+        let user = self.sessions.get(&session).map(|s| &s.user);
+        let mut raised = self.board.emergencies.iter();
+        raised.any(|(_, e)| e.channel == *channel && Some(&e.raiser.user_id) == user)
+    }
+
     /// Where a channel is no more, neither are its emergencies. One whose raiser was taken off stays: a
     /// dispatcher says when it is over.
     pub(super) fn check_emergencies(&mut self) {

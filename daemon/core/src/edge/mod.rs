@@ -27,6 +27,7 @@ use crate::wire::signal::{
 
 mod calls;
 mod changes;
+mod clock;
 mod dispatch;
 mod emergencies;
 mod floors;
@@ -109,6 +110,10 @@ pub enum Input {
     },
     Media(media::Event),
     Roster(Arc<Roster>),
+    /// What the box's clock says now, UTC milliseconds since 1970.
+    Clock {
+        utc_ms: u64,
+    },
     /// An admin ends a session.
     Kick {
         session: SessionId,
@@ -201,6 +206,7 @@ pub struct Edge {
     answering: Option<(SessionId, Option<RequestId>)>,
     /// Whose STOP is being worked on, and what it has ended.
     stopping: Option<(SessionId, Option<(TransmissionId, EndReason)>)>,
+    /// The number of the next session.
     next_session: u64,
     next_transport: u32,
     next_route: u32,
@@ -229,7 +235,8 @@ impl Edge {
             transports: BTreeMap::new(),
             answering: None,
             stopping: None,
-            next_session: 0,
+            // A page that outlives a restart compares its session with those it is told of.
+            next_session: start.utc_ms,
             next_transport: 0,
             next_route: 0,
             // Numbers are not used again, where the clock does not go back either.
@@ -284,6 +291,7 @@ impl Edge {
             Input::Built { transport, built } => self.built(transport, built, now),
             Input::Media(event) => self.media(event, now),
             Input::Roster(roster) => self.replace_roster(roster, now),
+            Input::Clock { utc_ms } => self.set_clock(utc_ms, now),
             Input::Kick { session } => {
                 self.dismiss(session, ByeReason::Kicked, EndReason::Removed, now);
             }
@@ -308,7 +316,10 @@ impl Edge {
             .filter_map(|c| c.floor.poll_timeout());
         let lost = self.lost.first().map(|(at, _)| *at + RESUME);
         let undone = self.has_undone().then_some(self.start.now);
-        let others = lost.into_iter().chain(self.silence_ends()).chain(undone);
+        let silences = self.board.silences.next_end();
+        let ends = silences.into_iter().chain(self.board.calls.next_end());
+        let ends = ends.map(|end| self.instant(end));
+        let others = lost.into_iter().chain(ends).chain(undone);
         floors.chain(others).min()
     }
 
@@ -332,6 +343,7 @@ impl Edge {
             self.end_session(session, EndReason::Disconnected, now);
         }
         self.end_silences(now);
+        self.end_calls(now);
         self.go_on(now);
         self.tell_changes(now);
     }
@@ -355,10 +367,6 @@ impl Edge {
             .values()
             .filter(|c| c.floor.talk().is_some())
             .count()
-    }
-
-    fn utc_ms(&self, now: Instant) -> u64 {
-        self.start.utc_ms + now.saturating_duration_since(self.start.now).as_millis() as u64
     }
 
     fn happened(&mut self, what: Happening) {

@@ -19,6 +19,9 @@ impl Edge {
             Err(error) => return self.position_error(session, error),
         };
         let from = from.and_then(|from| self.person(from));
+        if let Some(left) = before.as_ref().filter(|before| **before != id) {
+            self.seat_left(left);
+        }
         if before.as_ref() != Some(&id) {
             tracing::info!(position = id, by = %by.user_id, "position taken");
             self.seat_taken(&id, by, from.clone());
@@ -35,6 +38,8 @@ impl Edge {
             self.send(from.session_id, message);
         }
         let seat = Owner::Position(id.to_string());
+        let holder = by.session_id;
+        self.let_go_calls(&seat, |edge, channel| !edge.dispatches(holder, channel));
         self.hand_over_calls(&seat, &seat, &by.name);
         self.hand_over_calls(&Owner::Session(by.session_id), &seat, &by.name);
         self.happened(Happening::PositionTaken {
@@ -71,7 +76,15 @@ impl Edge {
     pub(super) fn stand_up(&mut self, session: SessionId) -> Option<String> {
         let left = self.board.positions.leave(session)?;
         self.changed.positions = true;
+        self.seat_left(&left);
         Some(left)
+    }
+
+    /// Its calls wait, until someone takes them or the seat.
+    fn seat_left(&mut self, id: &str) {
+        let seat = Owner::Position(id.to_string());
+        let calls: Vec<u64> = self.board.calls.of_owner(&seat).collect();
+        self.tell_callers(&calls);
     }
 
     /// Whoever is no dispatcher any more, or not of all their channels.
@@ -83,7 +96,8 @@ impl Edge {
             self.send(session, ServerMessage::PositionLost { position_id, by });
         }
         let lost = |edge: &Edge, channel: &ChannelId| !edge.dispatches(session, channel);
-        self.let_go_calls(&Owner::Session(session), lost);
+        let owner = self.owner(session);
+        self.let_go_calls(&owner, lost);
     }
 
     pub(super) fn remove_position(&mut self, session: SessionId, id: String) {

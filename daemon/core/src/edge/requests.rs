@@ -42,7 +42,10 @@ impl Edge {
                 self.answer(session, ServerMessage::Presence { state });
             }
             ClientMessage::Ping {} => self.answer(session, ServerMessage::Pong {}),
-            ClientMessage::EndTalk { channel_id } => self.end_talk(session, channel_id, now),
+            ClientMessage::EndTalk {
+                channel_id,
+                transmission_id,
+            } => self.end_talk(session, channel_id, transmission_id, now),
             ClientMessage::Silence {
                 channel_id,
                 user_id,
@@ -162,7 +165,9 @@ impl Edge {
         let connected = self
             .joined_mut(session, &channel_id)
             .is_some_and(|j| j.connected);
-        let silenced = self.is_silenced(session, &channel_id, now);
+        // Nobody is kept from saying what has happened in an emergency of theirs.
+        let heard_anyway = level == Level::Emergency && self.has_raised(session, &channel_id);
+        let silenced = !heard_anyway && self.is_silenced(session, &channel_id, now);
         let reason = match (may, silenced, connected) {
             (false, _, _) => DenyReason::NoRight,
             (true, true, _) => DenyReason::Silenced,

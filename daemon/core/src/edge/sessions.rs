@@ -50,8 +50,8 @@ impl Edge {
             return self.too_many_sessions(connection, request, of_user);
         }
         let session = before.unwrap_or_else(|| {
-            self.next_session += 1;
             let id = SessionId(self.next_session);
+            self.next_session += 1;
             let session = Session {
                 user: user.clone(),
                 name: on_roster.name.clone(),

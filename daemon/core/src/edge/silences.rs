@@ -1,20 +1,28 @@
 //! A dispatcher's hand on the talkers: a transmission ended, a user kept silent for a while.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Edge, Happening};
 use crate::dispatch::{MOST_MINUTES, Silence};
 use crate::floor;
-use crate::ids::{ChannelId, ParticipantId, SessionId, UserId};
+use crate::ids::{ChannelId, ParticipantId, SessionId, TransmissionId, UserId};
 use crate::wire::signal::{DenyReason, EndReason, ErrorCode, ServerMessage};
 
 impl Edge {
-    pub(super) fn end_talk(&mut self, session: SessionId, channel_id: ChannelId, now: Instant) {
+    /// Whoever asks has seen `only` running: the next talker must not be hit by a click that comes late.
+    pub(super) fn end_talk(
+        &mut self,
+        session: SessionId,
+        channel_id: ChannelId,
+        only: Option<TransmissionId>,
+        now: Instant,
+    ) {
         if !self.needs_dispatcher(session, &channel_id) {
             return;
         }
         let talk = self.channels.get(&channel_id).and_then(|c| c.floor.talk());
-        let who = talk.map(|talk| talk.who);
+        let meant = talk.filter(|talk| only.is_none_or(|only| only == talk.transmission));
+        let who = meant.map(|talk| talk.who);
         if let (Some(who), Some(by)) = (who, self.person(session)) {
             let ParticipantId::Session(talker) = who;
             let talker = self.sessions.get(&talker).map(|s| s.user.clone());
@@ -86,12 +94,6 @@ impl Edge {
             self.tell_silence(&channel, &user, &silence.by, None, now);
             self.changed.board = true;
         }
-    }
-
-    pub(super) fn silence_ends(&self) -> Option<Instant> {
-        let end = self.board.silences.next_end()?;
-        let after = Duration::from_millis(end.saturating_sub(self.start.utc_ms));
-        Some(self.start.now + after)
     }
 
     pub(super) fn is_silenced(

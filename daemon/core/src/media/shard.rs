@@ -550,13 +550,14 @@ impl Shard {
             return;
         }
         // Another transport counts from elsewhere.
-        let heard = std::mem::take(&mut on_route.turn).heard();
+        let turn = std::mem::take(&mut on_route.turn);
         let kept = std::mem::take(&mut on_route.kept);
         // Their own shard knows.
         let talker = talker.filter(|talker| self.by_id.contains_key(talker));
         let (Some(transport), Some(transmission), false) = (talker, transmission, goes_on) else {
             return;
         };
+        let heard = turn.heard();
         self.events.push_back(Event::Heard {
             transport,
             transmission,

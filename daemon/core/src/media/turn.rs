@@ -1,5 +1,7 @@
 //! What is counted of a talker while they have the floor: packets, losses, and how loud the speech was.
 
+use std::sync::LazyLock;
+
 use super::Packet;
 
 /// How a transmission's packets arrived at the box.
@@ -19,6 +21,10 @@ const LARGEST_GAP: u64 = 50;
 /// Pauses between words are not part of how loud someone speaks: a packet counts that is no further below the
 /// mean than this (ITU-T P.56, the margin of active speech).
 const MARGIN: f64 = 15.9;
+
+/// Of a packet that is so many dB below full scale.
+static POWER: LazyLock<[f64; 128]> =
+    LazyLock::new(|| std::array::from_fn(|below| 10f64.powf(below as f64 / -10.0)));
 
 pub(super) struct Turn {
     packets: u64,
@@ -70,19 +76,19 @@ impl Turn {
         self.levels[below.unsigned_abs() as usize]
     }
 
-    /// From the quietest packets on: the mean of those that are left, once the quietest is within the margin.
+    /// The mean of as many packets as there are, the loudest first, with the quietest of them within the margin.
     fn speech_level(&self) -> Option<i8> {
-        (0..=127i8).rev().find_map(|quietest| {
-            let (mut packets, mut power) = (0.0, 0.0);
-            for below in 0..=quietest {
-                let count = f64::from(self.count(below));
-                packets += count;
-                power += count * 10f64.powf(f64::from(below) / -10.0);
-            }
+        let (mut packets, mut power, mut level) = (0.0, 0.0, None);
+        for quietest in 0..=127i8 {
+            let count = f64::from(self.count(quietest));
+            packets += count;
+            power += count * POWER[quietest.unsigned_abs() as usize];
             let mean = 10.0 * (power / packets).log10();
-            let within = packets > 0.0 && mean + f64::from(quietest) <= MARGIN;
-            within.then_some(mean.round() as i8)
-        })
+            if packets > 0.0 && mean + f64::from(quietest) <= MARGIN {
+                level = Some(mean.round() as i8);
+            }
+        }
+        level
     }
 }
 

@@ -141,9 +141,11 @@ pub enum ClientMessage {
     },
     /// For clients that cannot see the WebSocket's own pings: answered with `PONG`.
     Ping {},
-    /// A dispatcher ends the running transmission.
+    /// A dispatcher ends the running transmission, where one is named only that.
     EndTalk {
         channel_id: ChannelId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transmission_id: Option<TransmissionId>,
     },
     /// A dispatcher keeps a user from talking on a channel for 1 to 30 minutes; 0 lets them talk again.
     Silence {

@@ -39,6 +39,10 @@ fn printed(limit: u32, approval: bool) -> Printed {
     }
 }
 
+fn who(id: &str) -> Who<'_> {
+    Who { id, called: None }
+}
+
 fn refused<T: std::fmt::Debug>(outcome: Result<T, DoorError>) -> JoinError {
     match outcome {
         Err(DoorError::Refused(refused)) => refused,
@@ -109,6 +113,62 @@ fn who_never_heard_the_answer_asks_again_and_is_the_same_guest() {
 }
 
 #[test]
+fn a_channel_that_is_full_lets_nobody_in() {
+    let (store, _dir) = store();
+    let members = store.roster().members()[&ChannelId::from("ops")];
+    let limits = pttd_core::authority::Limits {
+        channel_members: members + 1,
+        ..Default::default()
+    };
+    let store = store.limited(limits, super::super::JOURNAL_KEPT).unwrap();
+    let open = printed(9, false);
+    store.add_poster(&open, &By::operator(), NOON).unwrap();
+    let rings = Printed {
+        secret: "door".into(),
+        ..printed(9, true)
+    };
+    store.add_poster(&rings, &By::operator(), NOON).unwrap();
+    store.join("wall", "d", "Dora", "10.0.0.5", NOON).unwrap();
+    let full = |error| matches!(error, JoinError::Roster(_));
+    assert!(full(refused(
+        store.join("wall", "e", "Emil", "10.0.0.5", NOON)
+    )));
+    store.join("door", "f", "Fia", "10.0.0.5", NOON).unwrap();
+    let waits = short_id(&hash("f"));
+    assert!(full(refused(store.admit(
+        who(&waits),
+        &By::operator(),
+        NOON
+    ))));
+    assert_eq!(store.device("e").unwrap(), None);
+    assert_eq!(store.device("f").unwrap(), None);
+    assert_eq!(
+        store.roster().members()[&ChannelId::from("ops")],
+        members + 1
+    );
+}
+
+#[test]
+fn a_guest_whose_id_was_somebody_elses_has_a_phone_of_their_own_alone() {
+    let (store, _dir) = store();
+    let open = printed(9, false);
+    store.add_poster(&open, &By::operator(), NOON).unwrap();
+    let join = |device: &str| match store.join("wall", device, "Dora", "10.0.0.5", NOON) {
+        Ok((Joined::In(guest), _)) => guest.id,
+        other => panic!("{other:?}"),
+    };
+    let first = join("first");
+    let over = store.change(|roster| {
+        roster.remove_ended(u64::MAX);
+        Ok(((), Vec::new()))
+    });
+    over.unwrap();
+    assert_eq!(join("second"), first);
+    assert!(store.device("first").unwrap().unwrap().revoked);
+    assert!(!store.device("second").unwrap().unwrap().revoked);
+}
+
+#[test]
 fn who_waits_is_admitted_or_turned_away_and_told_so() {
     let (store, _dir) = store();
     store
@@ -127,6 +187,18 @@ fn who_waits_is_admitted_or_turned_away_and_told_so() {
         let all = store.arrivals(NOON).unwrap();
         all.into_iter().map(|at| at.arrival.name).collect()
     };
+    let as_first_seen = Who {
+        id: &emil,
+        called: Some("Emile"),
+    };
+    assert!(matches!(
+        store.admit(as_first_seen, &By::operator(), NOON),
+        Err(DoorError::Renamed(name)) if name == "Emil"
+    ));
+    assert!(matches!(
+        store.turn_away(as_first_seen, &By::operator()),
+        Err(DoorError::Renamed(_))
+    ));
     assert_eq!(names().len(), 2);
     assert!(names().contains(&"Emil".to_string()), "{:?}", names());
     assert_eq!(
@@ -136,19 +208,44 @@ fn who_waits_is_admitted_or_turned_away_and_told_so() {
         }
     );
     assert_eq!(store.arrival(&dora).unwrap(), Answer::Waits);
-    let (guest, roster) = store.admit(&dora, &By::operator(), NOON).unwrap();
+    let (guest, roster) = store.admit(who(&dora), &By::operator(), NOON).unwrap();
     assert_eq!(roster.users[&guest.id].name, "Dora");
     assert_eq!(store.arrival(&dora).unwrap(), Answer::In(guest.id));
-    assert_eq!(store.turn_away(&emil, &By::operator()).unwrap(), "Emil");
+    assert_eq!(
+        store.turn_away(who(&emil), &By::operator()).unwrap(),
+        "Emil"
+    );
     assert_eq!(store.arrival(&emil).unwrap(), Answer::TurnedAway);
     assert!(names().is_empty());
     for gone in [&dora, &emil, &"0".repeat(16), &"Ä".repeat(8)] {
         assert!(matches!(
-            store.admit(gone, &By::operator(), NOON),
+            store.admit(who(gone), &By::operator(), NOON),
             Err(DoorError::NobodyWaits)
         ));
     }
     assert_eq!(store.arrival(&"0".repeat(16)).unwrap(), Answer::Unknown);
+}
+
+#[test]
+fn a_knock_writes_nothing_and_says_whether_there_is_something_to_write() {
+    let (store, _dir) = store();
+    store
+        .add_poster(&printed(9, true), &By::operator(), NOON)
+        .unwrap();
+    let knock = |name: &str| store.knock("wall", "d", name, NOON + 5).unwrap();
+    let first = knock("Dora");
+    assert!(matches!(first.joined, Joined::Waits(_)) && !first.is_so);
+    assert!(store.arrivals(NOON).unwrap().is_empty());
+    store.join("wall", "d", "Dora", "10.0.0.5", NOON).unwrap();
+    assert!(knock("Dora").is_so && !knock("Emil").is_so);
+    store
+        .turn_away(who(&short_id(&hash("d"))), &By::operator())
+        .unwrap();
+    assert!(!knock("Dora").is_so, "who was turned away may ring again");
+    assert_eq!(
+        refused(store.knock("no such", "d", "Dora", NOON)),
+        JoinError::UnknownPoster
+    );
 }
 
 #[test]

@@ -74,6 +74,11 @@ pub async fn dispatch(table: &mut Table, cores: Cores) -> Result<()> {
             "",
             None,
         );
+        for hall in halls(CHANNELS) {
+            crowd
+                .ask(json!({"type": "STOP", "channelId": hall}))
+                .await?;
+        }
     }
     let mut phone = site.phone("crowd").await?;
     let sound = tone(700.0)?;

@@ -54,7 +54,7 @@ fn asking(name: &str) -> Asking<'_> {
 
 #[test]
 fn who_types_a_name_is_a_guest_with_the_posters_channels_and_an_end() {
-    let Ok(Joined::In(guest)) = join(Some(&poster()), asking("  Ben \t Smith "), &roster()) else {
+    let Ok(Joined::In(guest)) = join(&poster(), asking("  Ben \t Smith "), &roster()) else {
         panic!("not in");
     };
     assert_eq!(guest.id, UserId::from("ben-smith"));
@@ -73,7 +73,7 @@ fn a_poster_that_asks_for_approval_has_them_wait() {
         approval: true,
         ..poster()
     };
-    let waits = join(Some(&poster), asking("Ben"), &roster());
+    let waits = join(&poster, asking("Ben"), &roster());
     let arrival = Arrival {
         name: "Ben".into(),
         since: NOON,
@@ -81,7 +81,7 @@ fn a_poster_that_asks_for_approval_has_them_wait() {
     };
     assert_eq!(waits, Ok(Joined::Waits(arrival.clone())));
     // Admitted an hour after the poster's end: they came in time.
-    let guest = admit(Some(&poster), &arrival, &roster(), NOON + 7_200);
+    let guest = admit(&poster, &arrival, &roster(), NOON + 7_200);
     let ends = guest.map(|guest| guest.user.ends);
     assert_eq!(ends, Ok(Some(NOON + 7_200 + 12 * 3_600)));
     let gone = Poster {
@@ -89,11 +89,7 @@ fn a_poster_that_asks_for_approval_has_them_wait() {
         ..poster.clone()
     };
     let full = Poster { used: 50, ..poster };
-    for (poster, why) in [
-        (None, JoinError::UnknownPoster),
-        (Some(&gone), JoinError::TakenDown),
-        (Some(&full), JoinError::Full),
-    ] {
+    for (poster, why) in [(&gone, JoinError::TakenDown), (&full, JoinError::Full)] {
         assert_eq!(admit(poster, &arrival, &roster(), NOON), Err(why));
     }
 }
@@ -105,7 +101,7 @@ fn a_poster_lets_in_until_its_end_and_its_limit() {
         ..poster()
     };
     assert!(matches!(
-        join(Some(&last), asking("Ben"), &roster()),
+        join(&last, asking("Ben"), &roster()),
         Ok(Joined::In(_))
     ));
     for (change, why) in [
@@ -139,15 +135,11 @@ fn a_poster_lets_in_until_its_end_and_its_limit() {
         ),
     ] {
         assert_eq!(
-            join(Some(&change), asking("Ben"), &roster()),
+            join(&change, asking("Ben"), &roster()),
             Err(why),
             "{change:?}"
         );
     }
-    assert_eq!(
-        join(None, asking("Ben"), &roster()),
-        Err(JoinError::UnknownPoster)
-    );
 }
 
 #[test]
@@ -161,7 +153,7 @@ fn nobody_passes_for_somebody_who_is_here() {
         "jean luc öz",
         "Jean-Luc  ÖZ",
     ] {
-        let refused = join(Some(&poster()), asking(name), &roster());
+        let refused = join(&poster(), asking(name), &roster());
         assert!(
             matches!(refused, Err(JoinError::NameTaken { .. })),
             "{name:?}: {refused:?}"
@@ -174,11 +166,11 @@ fn nobody_passes_for_somebody_who_is_here() {
     };
     let name = "carla".to_string();
     assert_eq!(
-        join(Some(&poster()), late, &roster()),
+        join(&poster(), late, &roster()),
         Err(JoinError::NameTaken { name })
     );
     for name in ["Annabel", "Anna S.", "Anne", "李 小龍", "Ånna"] {
-        let joined = join(Some(&poster()), asking(name), &roster());
+        let joined = join(&poster(), asking(name), &roster());
         assert!(matches!(joined, Ok(Joined::In(_))), "{name:?}: {joined:?}");
     }
 }
@@ -187,14 +179,14 @@ fn nobody_passes_for_somebody_who_is_here() {
 fn a_name_is_one_that_people_can_read() {
     let long = "x".repeat(65);
     for name in ["", "  ", "...", "🦊", "\u{202e}anna", &long] {
-        let refused = join(Some(&poster()), asking(name), &roster());
+        let refused = join(&poster(), asking(name), &roster());
         assert_eq!(refused, Err(JoinError::BadName), "{name:?}");
     }
 }
 
 #[test]
 fn an_id_that_is_taken_is_counted_on() {
-    let id = |name| match join(Some(&poster()), asking(name), &roster()) {
+    let id = |name| match join(&poster(), asking(name), &roster()) {
         Ok(Joined::In(guest)) => guest.id.to_string(),
         other => panic!("{other:?}"),
     };
@@ -221,7 +213,7 @@ fn a_device_that_is_in_costs_the_poster_nothing() {
         ..asking("Anna")
     };
     assert_eq!(
-        join(Some(&full), again, &roster()),
+        join(&full, again, &roster()),
         Ok(Joined::Already(known.clone()))
     );
     for known in [device("anna", true), device("gone", false)] {
@@ -230,7 +222,7 @@ fn a_device_that_is_in_costs_the_poster_nothing() {
             ..asking("Ben")
         };
         assert_eq!(
-            join(Some(&poster()), again, &roster()),
+            join(&poster(), again, &roster()),
             Err(JoinError::DeviceTaken)
         );
     }
@@ -248,11 +240,11 @@ fn only_so_many_wait() {
         ..poster()
     };
     assert_eq!(
-        join(Some(&bell), asking, &roster()),
+        join(&bell, asking, &roster()),
         Err(JoinError::TooManyWaiting)
     );
     assert!(matches!(
-        join(Some(&poster()), asking, &roster()),
+        join(&poster(), asking, &roster()),
         Ok(Joined::In(_))
     ));
 }

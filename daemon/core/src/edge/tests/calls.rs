@@ -154,10 +154,64 @@ fn a_call_taken_at_a_position_moves_on_with_it() {
     assert_eq!(taken_by(&rig, anna), Some(("Dora".into(), desk())));
     assert_eq!(call_of(&rig, ben).2, Some("Dora".into()));
     rig.says(dora, 25, ClientMessage::LeavePosition {});
-    assert!(taken_by(&rig, anna).is_some());
     takes(&mut rig, anna, call);
     let annas = Some(("Anna".to_string(), None));
     assert_eq!(taken_by(&rig, dora), annas, "nobody sat there");
+}
+
+#[test]
+fn a_call_at_an_empty_seat_waits_and_is_the_next_holders() {
+    let mut rig = Rig::new();
+    let (anna, dora) = (rig.sign_in("anna", None), rig.sign_in("dora", None));
+    let ben = rig.on("ben", OPS);
+    let call = calls_me(&mut rig, ben);
+    sits(&mut rig, dora, "Desk 1");
+    takes(&mut rig, dora, call);
+    let waits = (call, CallState::Waiting, None);
+    for empty in 0..2 {
+        if empty == 0 {
+            rig.says(dora, 25, ClientMessage::LeavePosition {});
+        } else {
+            sits(&mut rig, dora, "Gate");
+        }
+        assert_eq!(taken_by(&rig, anna), None);
+        assert_eq!(call_of(&rig, ben), waits);
+        sits(&mut rig, dora, "Desk 1");
+        let desk = Some("Desk 1".to_string());
+        assert_eq!(taken_by(&rig, anna), Some(("Dora".into(), desk)));
+        assert_eq!(call_of(&rig, ben).1, CallState::Taken);
+    }
+    let mut rig = Rig::with_board(rig.kept.take().expect("kept"));
+    let anna = rig.sign_in("anna", None);
+    assert_eq!(taken_by(&rig, anna), None, "nobody sits there yet");
+    sits(&mut rig, anna, "Desk 1");
+    assert!(taken_by(&rig, anna).is_some());
+}
+
+#[test]
+fn a_seat_has_no_calls_its_holder_cannot_look_after() {
+    let mut rig = Rig::new();
+    let (anna, dora) = (rig.sign_in("anna", None), rig.sign_in("dora", None));
+    let channel_id = STAGE.into();
+    rig.says(anna, 20, ClientMessage::CallMe { channel_id });
+    let stage = calls(&rig, anna)[0].call_id;
+    sits(&mut rig, anna, "Desk 1");
+    takes(&mut rig, anna, stage);
+    sits(&mut rig, dora, "Desk 1");
+    assert_eq!(taken_by(&rig, anna), None, "the stage is not Dora's");
+    rig.says(anna, 26, ClientMessage::CloseCall { call_id: stage });
+    let ben = rig.on("ben", OPS);
+    let ops = calls_me(&mut rig, ben);
+    sits(&mut rig, anna, "Desk 1");
+    takes(&mut rig, anna, ops);
+    assert!(taken_by(&rig, dora).is_some());
+    rig.change_roster(|roster| {
+        let anna = roster.users.get_mut(&UserId::from("anna")).expect("anna");
+        anna.channels.remove(&ChannelId::from(OPS));
+    });
+    assert_eq!(taken_by(&rig, dora), None);
+    let board = rig.kept.expect("kept");
+    assert_eq!(board.calls.get(ops).expect("open").taken, None);
 }
 
 #[test]
@@ -196,6 +250,38 @@ fn a_dispatcher_sees_the_calls_of_their_own_channels() {
 }
 
 #[test]
+fn a_call_nobody_closes_is_over_after_half_a_day() {
+    let mut rig = Rig::new();
+    let (anna, ben) = (rig.sign_in("anna", None), rig.on("ben", OPS));
+    calls_me(&mut rig, ben);
+    rig.wait(12 * 3_600_000 - 1);
+    assert_eq!(calls(&rig, anna).len(), 1);
+    assert_eq!(
+        rig.edge.poll_timeout(),
+        Some(rig.now + Duration::from_millis(1))
+    );
+    rig.wait(1);
+    assert_eq!(calls(&rig, anna), []);
+    assert_eq!(call_of(&rig, ben).1, CallState::Closed);
+    assert_eq!(rig.edge.poll_timeout(), None);
+}
+
+#[test]
+fn nobody_takes_the_room_of_all_with_their_calls() {
+    let ben = crate::wire::signal::Person {
+        session_id: SessionId(1),
+        user_id: "ben".into(),
+        name: "Ben".into(),
+        role: Role::User,
+    };
+    let mut calls = crate::dispatch::Calls::default();
+    for n in 0..=10 {
+        let channel = format!("channel {n}").into();
+        assert_eq!(calls.open(n, &channel, ben.clone(), 0).is_ok(), n < 10);
+    }
+}
+
+#[test]
 fn two_hundred_calls_are_enough() {
     let mut rig = Rig::new();
     let caller = |n: u64| crate::wire::signal::Person {
@@ -207,7 +293,7 @@ fn two_hundred_calls_are_enough() {
     let mut calls = crate::dispatch::Calls::default();
     let ops = OPS.into();
     for n in 0..200 {
-        assert_eq!(calls.open(n, &ops, caller(n), 0), Ok((n, true)));
+        assert_eq!(calls.open(n, &ops, caller(n), UTC), Ok((n, true)));
     }
     rig.edge.board.calls = calls;
     let ben = rig.on("ben", OPS);

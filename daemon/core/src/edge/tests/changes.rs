@@ -211,3 +211,14 @@ fn shards_learn_which_channels_are_recorded_and_which_are_echoes() {
     let forgotten = rig.settings.get(&stage).copied();
     assert_eq!(forgotten, Some((false, false)), "a shard forgets it");
 }
+
+#[test]
+fn a_channel_that_nobody_has_to_be_cut_from_is_forgotten_at_once() {
+    let mut rig = Rig::new();
+    let stage = || ChannelId::from(STAGE);
+    let before = rig.edge.channels[&stage()].route;
+    rig.change_roster(|roster| drop(roster.channels.remove(&stage())));
+    assert!(!rig.edge.channels.contains_key(&stage()));
+    rig.change_roster(|_| {});
+    assert_ne!(rig.edge.channels[&stage()].route, before);
+}

@@ -126,3 +126,23 @@ fn emergencies_and_calls_outlive_a_restart() {
     rig.sign_in("ben", None);
     assert!(rig.tells(dora, |m| call(m, true)));
 }
+
+#[test]
+fn who_is_taken_off_a_channel_sees_its_emergencies_no_more() {
+    type Change = fn(&mut Roster);
+    let changes: [Change; 2] = [
+        |roster| {
+            let carla = roster.users.get_mut(&UserId::from("carla"));
+            carla.expect("carla").channels.clear();
+        },
+        |roster| drop(roster.channels.remove(&ChannelId::from(OPS))),
+    ];
+    for change in changes {
+        let mut rig = Rig::new();
+        let (anna, carla) = (rig.on("anna", OPS), rig.on("carla", OPS));
+        raises(&mut rig, anna);
+        assert_eq!(emergencies(&rig, carla).map(|list| list.len()), Some(1));
+        rig.change_roster(change);
+        assert_eq!(emergencies(&rig, carla), Some(Vec::new()));
+    }
+}

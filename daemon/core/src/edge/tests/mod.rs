@@ -12,6 +12,7 @@ use crate::wire::signal::{ClientMessage, DenyReason, EchoVerdict, ErrorCode, Lev
 
 mod calls;
 mod changes;
+mod clock;
 mod emergencies;
 mod heard;
 mod positions;
@@ -141,8 +142,17 @@ impl Rig {
     }
 
     fn give(&mut self, input: Input) {
+        self.begins(input);
+        self.finishes();
+    }
+
+    /// Only the first slice of a change of the roster.
+    fn begins(&mut self, input: Input) {
         self.edge.handle(input, self.now);
         self.carry_out();
+    }
+
+    fn finishes(&mut self) {
         while self.edge.has_undone() {
             self.edge.handle_timeout(self.now);
             self.carry_out();

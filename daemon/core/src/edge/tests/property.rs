@@ -15,7 +15,8 @@ enum Step {
     Stop(usize),
     Flows(usize),
     Gone(usize),
-    Roster(u8),
+    /// With false it is not waited until it counts for everyone.
+    Roster(u8, bool),
     EndTalk(usize),
     Silence(usize, usize, u32),
     Position(usize, usize),
@@ -35,7 +36,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => who.clone().prop_map(Step::Stop),
         4 => who.clone().prop_map(Step::Flows),
         1 => who.clone().prop_map(Step::Gone),
-        1 => (0u8..8).prop_map(Step::Roster),
+        1 => (0u8..8, any::<bool>()).prop_map(|(bits, wait)| Step::Roster(bits, wait)),
         1 => who.clone().prop_map(Step::EndTalk),
         1 => (who.clone(), 0usize..3, 0u32..3).prop_map(|(w, u, m)| Step::Silence(w, u, m)),
         1 => (who.clone(), 0usize..2).prop_map(|(w, p)| Step::Position(w, p)),
@@ -85,6 +86,8 @@ proptest! {
     fn nobody_is_heard_without_floor_and_right(steps in prop::collection::vec(any_step(), 1..80)) {
         const USERS: [&str; 3] = ["anna", "ben", "carla"];
         let mut rig = Rig::new();
+        // One session a slice, so that others ask in between.
+        rig.edge.undone.slice = 1;
         let mut connections: Vec<ConnectionId> = Vec::new();
         for step in steps {
             let at = |n: usize| (!connections.is_empty()).then(|| connections[n % connections.len()]);
@@ -113,7 +116,7 @@ proptest! {
                     rig.give(Input::Media(media::Event::Closed { transport, reason }));
                 },
                 Step::EndTalk(n) => if let Some(c) = at(n) {
-                    rig.says(c, 1, ClientMessage::EndTalk { channel_id: OPS.into() });
+                    rig.says(c, 1, ClientMessage::EndTalk { channel_id: OPS.into(), transmission_id: None });
                 },
                 Step::Silence(n, user, minutes) => if let Some(c) = at(n) {
                     let (channel_id, user_id) = (OPS.into(), USERS[user].into());
@@ -126,7 +129,8 @@ proptest! {
                 Step::Kick(n) => if let Some(session) = at(n).and_then(|c| rig.edge.connections.get(&c).copied()) {
                     rig.give(Input::Kick { session });
                 },
-                Step::Roster(bits) => rig.change_roster(|roster| {
+                Step::Roster(bits, wait) => {
+                    let mut roster = roster();
                     for (n, user) in USERS.iter().enumerate() {
                         if bits & 1 << n == 0 {
                             continue;
@@ -139,7 +143,11 @@ proptest! {
                             _ => { roster.channels.get_mut(&ChannelId::from(OPS)).expect("ops").floor.queue_depth = 0; }
                         }
                     }
-                }),
+                    rig.begins(Input::Roster(Arc::new(roster)));
+                    if wait {
+                        rig.finishes();
+                    }
+                }
             }
             let told = may_talk(&rig, &connections);
             prop_assert!(told.len() <= 1, "both of {:?} were told they may talk", told);
@@ -156,6 +164,12 @@ proptest! {
                 prop_assert!(!silenced, "heard in spite of a dispatcher");
                 let recorded = rig.recorded.get(&route).copied();
                 prop_assert!(recorded.is_some() && recorded == began(&rig), "packets of an unknown talk");
+            }
+            for transport in rig.open.keys() {
+                let (session, channel) = rig.edge.transports[transport].clone();
+                let listens = rig.edge.rights(session, &channel).is_some_and(|r| r.listen);
+                let is_cut = rig.edge.undone.to_cut.contains(&session);
+                prop_assert!(listens || is_cut, "someone hears what they may not");
             }
             for (name, position) in rig.edge.board.positions.iter() {
                 let holder = position.holder.and_then(|holder| rig.edge.sessions.get(&holder));

@@ -35,6 +35,7 @@ fn a_dispatcher_ends_a_talk_and_the_talker_has_to_let_go() {
     let (dora, ben) = (rig.sign_in("dora", None), rig.on("ben", OPS));
     let end = || ClientMessage::EndTalk {
         channel_id: OPS.into(),
+        transmission_id: None,
     };
     rig.start(ben, OPS, Level::Normal);
     rig.says(ben, 51, end());
@@ -63,6 +64,24 @@ fn a_dispatcher_ends_a_talk_and_the_talker_has_to_let_go() {
     assert!(rig.heard_on(OPS).is_some());
     let cut = |what: &Happening| matches!(what, Happening::TalkCut { talker, by, .. } if talker.as_str() == "ben" && by.name == "Dora");
     assert!(rig.happened.iter().any(cut));
+}
+
+#[test]
+fn a_click_that_comes_late_does_not_end_the_next_talk() {
+    let mut rig = Rig::new();
+    let (dora, ben) = (rig.sign_in("dora", None), rig.on("ben", OPS));
+    for talk in 1..=2 {
+        rig.start(ben, OPS, Level::Normal);
+        let end = ClientMessage::EndTalk {
+            channel_id: OPS.into(),
+            transmission_id: Some(TransmissionId(1)),
+        };
+        rig.says(dora, 52, end);
+        let answer = rig.last(dora);
+        assert!(matches!(answer.message, ServerMessage::TalkEnded { .. }));
+        assert_eq!(rig.heard_on(OPS).is_some(), talk == 2);
+        rig.stop(ben, OPS);
+    }
 }
 
 #[test]
@@ -166,4 +185,19 @@ fn a_silence_outlives_a_restart_and_no_clock_makes_it_longer() {
     let ben = later.on("ben", OPS);
     later.start(ben, OPS, Level::Normal);
     assert!(later.heard_on(OPS).is_some(), "over while the box was off");
+}
+
+#[test]
+fn who_is_silenced_is_heard_in_their_own_emergency() {
+    let mut rig = Rig::new();
+    let (dora, anna) = (rig.sign_in("dora", None), rig.on("anna", OPS));
+    silences(&mut rig, dora, "anna", 5);
+    rig.start(anna, OPS, Level::Emergency);
+    assert_eq!(rig.heard_on(OPS), None, "there is no emergency");
+    let channel_id = OPS.into();
+    rig.says(anna, 54, ClientMessage::RaiseEmergency { channel_id });
+    rig.start(anna, OPS, Level::Normal);
+    assert_eq!(rig.heard_on(OPS), None, "this is not about it");
+    rig.start(anna, OPS, Level::Emergency);
+    assert_eq!(rig.heard_on(OPS), rig.transport(anna, OPS));
 }

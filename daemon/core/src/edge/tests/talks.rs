@@ -497,3 +497,13 @@ fn a_user_has_so_many_sessions_and_not_one_more() {
     rig.sign_in("ben", None);
     assert_eq!(rig.edge.sessions(), 4);
 }
+
+#[test]
+fn a_session_has_no_number_of_a_run_before() {
+    let number = |utc_ms| {
+        let mut rig = Rig::with_board_at(Board::default(), utc_ms);
+        let ben = rig.sign_in("ben", None);
+        rig.edge.connections[&ben]
+    };
+    assert!(number(UTC) < number(UTC + 1_000));
+}
