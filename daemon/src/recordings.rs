@@ -1,6 +1,5 @@
 //! `pttd recordings`: what was said, listed and taken away.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -97,26 +96,19 @@ impl Which {
         if let Some(after) = self.after {
             query.append_pair("after", &after.to_string());
         }
+        if let Some(before) = self.before {
+            query.append_pair("before", &before.to_string());
+        }
         let query = query.finish();
-        let mut before = self.before;
-        let mut seen = BTreeSet::new();
+        let mut path = format!("/recordings?{query}");
         let mut all = Vec::new();
         loop {
-            let and_before = before.map_or(String::new(), |before| format!("&before={before}"));
-            let path = format!("/recordings?{query}{and_before}");
             let answer: Entries = operator.get(&path).await?;
-            let known = all.len();
-            all.extend(
-                answer
-                    .recordings
-                    .into_iter()
-                    .filter(|entry| seen.insert(entry.transmission_id)),
-            );
-            if !answer.more || all.len() == known {
+            all.extend(answer.recordings);
+            let Some(next) = answer.next else {
                 return Ok(all);
-            }
-            // Others may have begun in the same millisecond.
-            before = all.last().map(|entry| entry.began + 1);
+            };
+            path = format!("/recordings?{query}&beforeId={next}");
         }
     }
 }

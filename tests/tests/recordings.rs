@@ -103,6 +103,7 @@ async fn a_transmission_can_be_heard_again_as_it_was_and_as_long_as_it_was() -> 
 
     let answer = audio(&anna, &first).await?;
     ensure!(answer.header("content-type") == "audio/ogg");
+    ensure!(answer.header("cache-control") == "private, no-store");
     ensure!(answer.header("content-disposition").contains(".opus"));
     ensure!(hex(&Sha256::digest(&answer.body)) == first["sha256"]);
     ensure!(first["bytes"] == answer.body.len());
@@ -173,6 +174,10 @@ async fn the_list_is_asked_by_channel_talker_name_and_time() -> Result<()> {
     }
     let answer = anna.get("/recordings?limit=1").await?;
     ensure!(answer["recordings"] == json!([newer]) && answer["more"] == true);
+    let next = format!("/recordings?limit=1&beforeId={}", answer["next"]);
+    let answer = anna.get(&next).await?;
+    ensure!(answer["recordings"] == json!([older]) && answer["more"] == false);
+    ensure!(answer["next"] == Value::Null);
     for wrong in ["limit=0", "limit=501", "limit=x", "chanel=ops"] {
         let path = format!("/recordings?{wrong}");
         let refused = anna.refused("GET", &path, Value::Null).await?;
@@ -250,6 +255,26 @@ async fn a_channel_that_is_not_recorded_any_more_forgets_what_was_said() -> Resu
         }
     }
     ensure!(files == 2, "{files} files");
+    site.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_removed_leaves_nothing_to_a_new_one_of_its_id() -> Result<()> {
+    let mut site = box_with_roster().await?;
+    let anna = site.api("anna").await?;
+    let mut ben = site.phone_on("ben", "ops").await?;
+    talk(&mut ben, "ops", &tone(500.0)?, 15).await?;
+    listed(&anna, 1).await?;
+    anna.delete("/channels/ops").await?;
+    let until = tokio::time::Instant::now() + LISTED_WITHIN;
+    loop {
+        // The operator may hear of all that is there.
+        let (_, said) = site.orders(&["recordings", "list", "--json"]).await?;
+        if said.trim().is_empty() {
+            break;
+        }
+        ensure!(tokio::time::Instant::now() < until, "still there: {said}");
+    }
     site.stop().await
 }
 

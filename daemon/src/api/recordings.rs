@@ -12,6 +12,7 @@ use pttd_core::ids::TransmissionId;
 use pttd_core::recording::Recording;
 use pttd_core::wire::signal::{EndReason, Level};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tower_http::services::ServeFile;
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,9 +21,13 @@ use super::{Api, Asked, Caller, Problem, ProblemText, SignedIn, off_the_threads}
 /// Entries of one answer, where the question does not say, and at most.
 const USUAL: usize = 50;
 const MOST: usize = 500;
+/// Records that are looked at for one answer: then it is given, and the next question goes on from there.
+const LOOKED_AT: usize = 20_000;
+/// Answers that are looked for at the same time: the others wait.
+static LOOKING: Semaphore = Semaphore::const_new(2);
 
 #[derive(Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Which {
     /// Only of this channel, by id.
@@ -33,8 +38,10 @@ pub struct Which {
     q: Option<String>,
     /// Only what began at or after this, UTC milliseconds.
     after: Option<u64>,
-    /// Only what began before this, UTC milliseconds: the oldest of the last answer asks for the next.
+    /// Only what began before this, UTC milliseconds.
     before: Option<u64>,
+    /// Only what came before this transmission: an answer's `next` asks for the one after it.
+    before_id: Option<u64>,
     /// 1 to 500; 50 where it is not set.
     limit: Option<usize>,
 }
@@ -69,8 +76,11 @@ pub struct Entry {
 pub struct Entries {
     /// Newest first.
     pub recordings: Vec<Entry>,
-    /// There are older ones.
+    /// There may be older ones.
     pub more: bool,
+    /// Where there are: ask for those with it as `beforeId`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 impl From<Recording> for Entry {
@@ -128,24 +138,40 @@ pub async fn list(
             "The limit must be from 1 to {MOST}."
         )));
     }
+    let looking = LOOKING.acquire().await.map_err(anyhow::Error::from)?;
     let entries = off_the_threads(move || {
-        let roster = api.roster();
-        let mut recordings = Vec::new();
-        for recording in api.store().recordings() {
-            let recording = recording?;
-            if !caller.may_listen(&roster, &recording.channel) || !which.wants(&recording) {
-                continue;
-            }
-            if recordings.len() == limit {
-                let more = true;
-                return Ok(Entries { recordings, more });
-            }
-            recordings.push(Entry::from(recording));
-        }
-        let more = false;
-        Ok(Entries { recordings, more })
+        // Until it is done, also where nobody waits for it any more.
+        let _looking = looking;
+        entries(&api, caller, &which, limit)
     });
     Ok(Json(entries.await?))
+}
+
+fn entries(api: &Api, caller: Caller, which: &Which, limit: usize) -> anyhow::Result<Entries> {
+    let roster = api.roster();
+    let before = TransmissionId(which.before_id.unwrap_or(u64::MAX));
+    let mut recordings = Vec::new();
+    let mut next = None;
+    for (looked_at, recording) in api.store().recordings_before(before).enumerate() {
+        let recording = recording?;
+        let is_wanted = caller.may_listen(&roster, &recording.channel) && which.wants(&recording);
+        if looked_at == LOOKED_AT || is_wanted && recordings.len() == limit {
+            return Ok(Entries {
+                recordings,
+                more: true,
+                next,
+            });
+        }
+        next = Some(recording.transmission.0);
+        if is_wanted {
+            recordings.push(Entry::from(recording));
+        }
+    }
+    Ok(Entries {
+        recordings,
+        more: false,
+        next: None,
+    })
 }
 
 /// One recording's record.
@@ -191,7 +217,7 @@ pub async fn audio(
     let mut response = served.map(Body::new).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("audio/ogg"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     let name = recording.file.rsplit('/').next().unwrap_or_default();
     if let Ok(name) = format!("inline; filename=\"{name}\"").parse() {
         headers.insert(CONTENT_DISPOSITION, name);

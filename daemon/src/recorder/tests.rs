@@ -437,3 +437,24 @@ fn a_full_disk_is_a_problem_that_is_told_and_nothing_else() {
     assert!(recordings.is_empty());
     assert!(rig.health.problems().contains_key("recorder"));
 }
+
+#[test]
+fn a_disk_that_cannot_be_read_is_no_broken_file() {
+    let dir = TempDir::new().unwrap();
+    let mended = dir.path().join("mended");
+    let is_the_disks = |path: &Path| {
+        let error = recover::recover(path, &mended).unwrap_err();
+        error.is::<io::Error>()
+    };
+    assert!(is_the_disks(dir.path()), "a folder opens and is not read");
+    let cut = dir.path().join("7.opus");
+    for bytes in [
+        "",
+        "Og",
+        "OggS",
+        "nothing that was ever a recording of anything",
+    ] {
+        std::fs::write(&cut, bytes).unwrap();
+        assert!(!is_the_disks(&cut), "{bytes}");
+    }
+}

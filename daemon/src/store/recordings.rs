@@ -35,7 +35,16 @@ impl Store {
 
     /// Newest first.
     pub fn recordings(&self) -> impl Iterator<Item = Result<Recording>> + use<> {
-        self.recordings.iter().rev().map(|record| {
+        self.recordings_before(TransmissionId(u64::MAX))
+    }
+
+    /// Newest first, of those that came before this one.
+    pub fn recordings_before(
+        &self,
+        id: TransmissionId,
+    ) -> impl Iterator<Item = Result<Recording>> + use<> {
+        let older = self.recordings.range(..id.0.to_be_bytes());
+        older.rev().map(|record| {
             let (_, bytes) = record.context("reading the state")?;
             decode(&bytes)
         })
