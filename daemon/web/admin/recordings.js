@@ -97,7 +97,7 @@ class Player {
 
 export function recordings(desk) {
   let shown = [];
-  let more = false;
+  let next = null;
   const player = new Player();
 
   // Found anew each time: the row may have been drawn again while it plays.
@@ -185,21 +185,21 @@ export function recordings(desk) {
   async function anew() {
     const answer = await ask({ ...asked(), before: ms(before) });
     if (!answer) return;
-    ({ recordings: shown, more } = answer);
+    ({ recordings: shown, next } = answer);
     draw();
   }
 
   async function fetchMore() {
-    const answer = await ask({ ...asked(), before: shown.at(-1)?.began });
+    const answer = await ask({ ...asked(), before: ms(before), beforeId: next });
     if (!answer) return;
     shown = [...shown, ...answer.recordings];
-    more = answer.more;
+    ({ next } = answer);
     draw();
   }
 
   function draw() {
     table.show(shown);
-    older.hidden = !more;
+    older.hidden = !next;
   }
 
   function offer(select, all, pairs) {

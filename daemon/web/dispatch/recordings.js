@@ -9,7 +9,7 @@ const TYPED_MS = 250;
 
 export class Recordings {
   #rows = [];
-  #more = false;
+  #next = null;
   #asked = 0;
   #typing = 0;
   #message = '';
@@ -42,12 +42,12 @@ export class Recordings {
   async load(older = false) {
     const asked = ++this.#asked;
     const query = { q: byId('recordings-search').value.trim(), channel: byId('recordings-channel').value, limit: AT_A_TIME };
-    if (older) query.before = this.#rows.at(-1)?.began;
+    if (older) query.beforeId = this.#next;
     try {
-      const { recordings, more } = await box.recordings(query);
+      const { recordings, next } = await box.recordings(query);
       if (asked !== this.#asked) return;
       this.#rows = older ? [...this.#rows, ...recordings] : recordings;
-      this.#more = more;
+      this.#next = next;
       this.#message = '';
     } catch (error) {
       if (asked !== this.#asked) return;
@@ -64,7 +64,7 @@ export class Recordings {
       ...row, missed: missed(row), playing: this.talks.replaying?.transmissionId === row.transmissionId,
     }));
     text(byId('recordings-none'), this.#message || (rows.length ? '' : words.recordings.none));
-    byId('recordings-more').hidden = !this.#more;
+    byId('recordings-more').hidden = !this.#next;
     byId('recordings-heard').hidden = this.talks.missedInAll === 0;
     relist(byId('recording-list'), rows, (row) => {
       const play = make('button', { type: 'button', 'aria-label': words.recordings.row(row.name, row.channelName, row.began, row.durationMs) },
