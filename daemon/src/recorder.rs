@@ -45,7 +45,7 @@ const HAPPENINGS: usize = 1024;
 /// Packets: six seconds of fifty busy channels, while the disk is slow.
 const TAPS: usize = 16_384;
 /// How often taps are looked for while somebody talks.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 /// After the end of a talk its last packets may still be on their way from the media thread.
 const LINGER: Duration = Duration::from_millis(40);
 const NICE: i32 = 10;
@@ -164,10 +164,10 @@ impl Recorder {
 
     /// True: nobody will tell anything any more.
     fn wait(&mut self) -> bool {
-        let at_rest = self.talks.is_empty() && self.ending.is_empty();
-        let wait = match at_rest {
-            true => self.until_tidy(),
-            false => LOOK,
+        let wait = match (self.talks.is_empty(), self.ending.is_empty()) {
+            (true, true) => self.until_tidy(),
+            (false, true) => LOOK,
+            (_, false) => LINGER,
         };
         match self.happenings.recv_timeout(wait) {
             Ok(what) => {
@@ -239,6 +239,7 @@ impl Recorder {
     }
 
     fn take_taps(&mut self) {
+        let (mut taken, mut unwanted) = (0, 0);
         while let Ok(tapped) = self.taps.try_recv() {
             let transmission = match &tapped {
                 Tapped::Packet(tap) => tap.transmission,
@@ -252,7 +253,7 @@ impl Recorder {
             let talk = self.talks.get_mut(&transmission);
             match (tapped, talk) {
                 (Tapped::Packet(tap), Some(talk)) if has_room => {
-                    metrics::counter!("pttd_recorder_packets_total").increment(1);
+                    taken += 1;
                     if let Err(error) = talk.packet(&tap.packet, tap.at) {
                         let path = talk.path().to_path_buf();
                         self.talks.remove(&transmission);
@@ -260,7 +261,7 @@ impl Recorder {
                     }
                 }
                 (Tapped::Packet(_), talk) => {
-                    metrics::counter!("pttd_recorder_packets_unwanted_total").increment(1);
+                    unwanted += 1;
                     if let Some(talk) = talk {
                         talk.dropped += 1;
                     }
@@ -274,6 +275,8 @@ impl Recorder {
                 }
             }
         }
+        metrics::counter!("pttd_recorder_packets_total").increment(taken);
+        metrics::counter!("pttd_recorder_packets_unwanted_total").increment(unwanted);
     }
 
     fn finish_due(&mut self) {

@@ -484,7 +484,6 @@ fn price(message: &ClientMessage) -> f64 {
     match message {
         ClientMessage::Presence { .. } => 40.0,
         ClientMessage::CallMe { .. } => 20.0,
-        ClientMessage::Start { .. } => 5.0,
         ClientMessage::Join { .. }
         | ClientMessage::Leave { .. }
         | ClientMessage::WebrtcOffer { .. }
@@ -501,6 +500,7 @@ fn price(message: &ClientMessage) -> f64 {
         | ClientMessage::Silence { .. } => 4.0,
         ClientMessage::Hello { .. }
         | ClientMessage::IceCandidate { .. }
+        | ClientMessage::Start { .. }
         | ClientMessage::Stop { .. }
         | ClientMessage::EndTalk { .. }
         | ClientMessage::Mute { .. }
