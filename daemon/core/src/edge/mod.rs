@@ -315,7 +315,7 @@ impl Edge {
             .values()
             .filter_map(|c| c.floor.poll_timeout());
         let lost = self.lost.first().map(|(at, _)| *at + RESUME);
-        let undone = self.has_undone().then_some(self.start.now);
+        let undone = self.undone_due();
         let silences = self.board.silences.next_end();
         let ends = silences.into_iter().chain(self.board.calls.next_end());
         let ends = ends.map(|end| self.instant(end));

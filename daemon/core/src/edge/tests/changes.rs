@@ -64,7 +64,7 @@ fn a_change_of_every_membership_keeps_nobody_waiting_for_the_floor() {
     while rig.edge.has_undone() {
         assert!(rig.edge.outputs.len() < SLICE, "slice {slices}");
         rig.carry_out();
-        assert_eq!(rig.edge.poll_timeout(), Some(rig.edge.start.now), "at once");
+        assert!(rig.edge.poll_timeout() <= Some(rig.now), "at once");
         let (connection, channel_id) = (anna, OPS.into());
         let level = Level::Normal;
         let message = match slices % 2 {

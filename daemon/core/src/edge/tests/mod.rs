@@ -112,17 +112,16 @@ impl Rig {
             user_sessions: 4,
         };
         let made = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
+        let start = Start {
+            now,
+            utc_ms,
+            transmission: TransmissionId(1),
+            board,
+        };
+        let mut edge = Edge::new(settings, Arc::new(roster()), start);
+        edge.undone.pause = Duration::ZERO;
         Rig {
-            edge: Edge::new(
-                settings,
-                Arc::new(roster()),
-                Start {
-                    now,
-                    utc_ms,
-                    transmission: TransmissionId(1),
-                    board,
-                },
-            ),
+            edge,
             now,
             sdp: sdp(now),
             certificate: Arc::new(Certificate {
