@@ -83,6 +83,11 @@ number_id!(
     RouteId(u32)
 );
 
+number_id!(
+    /// One radio or desk, as the daemon counts those of its settings.
+    RadioId(u16)
+);
+
 /// Anyone who can hold a floor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ParticipantId {

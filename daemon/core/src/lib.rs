@@ -7,5 +7,6 @@ pub mod edge;
 pub mod floor;
 pub mod ids;
 pub mod media;
+pub mod radio;
 pub mod recording;
 pub mod wire;
