@@ -8,9 +8,10 @@ use std::time::Duration;
 pub use status::RadioStatus;
 
 /// Where the API and the lamps reach the radios.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Radios(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {}
 
 /// What a person does with a simulated radio's handheld.
