@@ -358,7 +358,10 @@ impl Shard {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let slots = self.flowing.iter().filter_map(|at| self.slots[*at].as_ref());
+        let slots = self
+            .flowing
+            .iter()
+            .filter_map(|at| self.slots[*at].as_ref());
         let wired = self.wired.values().filter(|wired| wired.flows);
         let stall = slots
             .map(|slot| slot.last_packet)
@@ -526,7 +529,11 @@ impl Shard {
             last_packet: now,
             flows: true,
         };
-        if self.wired.insert(route, heard).is_none_or(|before| !before.flows) {
+        if self
+            .wired
+            .insert(route, heard)
+            .is_none_or(|before| !before.flows)
+        {
             self.events.push_back(Event::Flows(talker));
         }
     }
