@@ -8,6 +8,8 @@
 //! each direction of sound, see and carry them out. The machines for sound live here as well and know no
 //! clock and no sound card.
 
+pub mod wizard;
+
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, TransmissionId};
