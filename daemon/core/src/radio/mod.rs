@@ -26,6 +26,7 @@ pub mod vox;
 
 #[cfg(test)]
 mod signals;
+pub mod wizard;
 
 use std::time::{Duration, Instant};
 
