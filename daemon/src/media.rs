@@ -222,15 +222,17 @@ impl Media {
                     transmission,
                 });
             }
-            &Command::Settings {
+            Command::Settings {
                 route,
                 recorded,
                 echo,
+                radios,
             } => {
                 return self.order_all(|| Command::Settings {
-                    route,
-                    recorded,
-                    echo,
+                    route: *route,
+                    recorded: *recorded,
+                    echo: *echo,
+                    radios: radios.clone(),
                 });
             }
             Command::Open { transport, .. } => transport.id,

@@ -14,7 +14,7 @@ export class Refused extends Error {
 }
 
 /** The answer to `path` under /api/v1. */
-async function ask(path, { method = 'GET', body } = {}) {
+export async function ask(path, { method = 'GET', body } = {}) {
   let response;
   try {
     response = await fetch(`/api/v1${path}`, {

@@ -6,7 +6,7 @@ use super::echo::Kept;
 use super::egress::{Egress, Path};
 use super::rewrite::{Place, Rewrite};
 use super::turn::Turn;
-use crate::ids::{TransmissionId, TransportId};
+use crate::ids::{RadioId, TransmissionId, TransportId};
 
 #[derive(Default)]
 pub(super) struct Route {
@@ -17,6 +17,8 @@ pub(super) struct Route {
     consumers: Vec<Consumer>,
     /// The recorder gets the talker's packets, too.
     pub recorded: bool,
+    /// Radios and desks whose playback gets them.
+    pub radios: Vec<RadioId>,
     /// The talker's packets are for nobody but the talker, afterwards.
     pub echo: bool,
     /// Of the talker, on the talker's own shard.
@@ -70,7 +72,8 @@ impl Route {
 
     /// Nobody is on it, and nothing would be forgotten with it.
     pub fn is_unused(&self) -> bool {
-        self.consumers.is_empty() && self.talker.is_none() && !self.recorded && !self.echo
+        let for_others = self.recorded || self.echo || !self.radios.is_empty();
+        self.consumers.is_empty() && self.talker.is_none() && !for_others
     }
 
     pub fn add(&mut self, transport: TransportId, slot: usize, paused: bool, rewrite: Rewrite) {

@@ -16,7 +16,7 @@ use super::rewrite::Rewrite;
 use super::route::{Ears, Route};
 use super::transport::{CloseReason, Outlet, Seen, Transmit, Transport, asked_transport, is_stun};
 use super::{Heard, Packet};
-use crate::ids::{RouteId, TransmissionId, TransportId};
+use crate::ids::{RadioId, RouteId, TransmissionId, TransportId};
 
 /// A talker is told to have fallen silent after this: Opus with DTX sends a packet every 400 ms.
 pub const STALL: Duration = Duration::from_secs(1);
@@ -56,6 +56,8 @@ pub enum Command {
         route: RouteId,
         recorded: bool,
         echo: bool,
+        /// Transmitters and speakers that get a talker's packets.
+        radios: Vec<RadioId>,
     },
     Pause {
         transport: TransportId,
@@ -263,8 +265,10 @@ impl Shard {
                 route,
                 recorded,
                 echo,
+                radios,
             } => {
                 let on_route = self.routes.entry(route).or_default();
+                on_route.radios = radios;
                 on_route.recorded = recorded;
                 on_route.echo = echo;
                 if !echo {

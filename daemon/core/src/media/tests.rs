@@ -139,6 +139,7 @@ impl Net {
             route: ROUTE,
             recorded,
             echo,
+            radios: Vec::new(),
         };
         self.shard.handle_command(command, self.now);
     }

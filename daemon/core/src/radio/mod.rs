@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use crate::ids::{ChannelId, TransmissionId};
 use crate::wire::signal::Level;
 
+pub mod lease;
+
 /// What the edge has to know of a radio or a desk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
