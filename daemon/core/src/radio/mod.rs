@@ -8,6 +8,10 @@
 //! each direction of sound, see and carry them out. The machines for sound live here as well and know no
 //! clock and no sound card.
 
+pub mod keying;
+pub mod loop_guard;
+pub mod squelch;
+
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, TransmissionId};
@@ -103,7 +107,8 @@ pub enum Event {
         receiver: bool,
         transmitter: bool,
     },
-    /// All that was to be played has left the sound card, this long ago or more.
+    /// After [`Order::EndPlay`] or a tone: all that was to be played has left the sound card. `at` is when that was
+    /// noticed, never before the order it answers came.
     Drained {
         at: Instant,
     },
@@ -139,7 +144,8 @@ pub enum Order {
         until: Instant,
     },
     Unkey,
-    /// A talk begins whose packets come from the route: hold its sound back until then.
+    /// A talk begins whose packets come from the route: hold its sound back until then. What is left of the talk
+    /// before, or of a tone, is played out first.
     Play {
         transmission: TransmissionId,
         not_before: Instant,
