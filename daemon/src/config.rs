@@ -14,6 +14,10 @@ use utoipa::ToSchema;
 use crate::store::JOURNAL_KEPT;
 use crate::toml_file::{Mistake, Step, TomlFile, Written, duration, text, texts, whole};
 
+pub mod radio;
+
+pub use radio::{Desk, Lamp, Radio};
+
 /// Shards need the ports after it.
 const MAX_MEDIA_PORT: u16 = 65_000;
 
@@ -31,6 +35,10 @@ pub struct Settings {
     pub tokens: Tokens,
     pub limits: Limits,
     pub log: Log,
+    /// What is wired to the box.
+    pub radio: Vec<Radio>,
+    pub desk: Vec<Desk>,
+    pub lamp: Vec<Lamp>,
 }
 
 /// The pages, sign-in and signaling.
@@ -465,7 +473,7 @@ impl Settings {
                 ));
             }
         }
-        Ok(())
+        radio::check(self, file)
     }
 
     /// A relative path means the same wherever the daemon is started from.
@@ -477,6 +485,7 @@ impl Settings {
         for path in paths.chain(keys).chain([&mut self.state.dir]).chain(own) {
             *path = folder.join(&path);
         }
+        radio::start_paths_at(&mut self.radio, folder);
     }
 }
 

@@ -15,6 +15,7 @@ mod operator;
 mod origins;
 mod pki;
 mod poster;
+mod radio;
 mod reactor;
 mod recorder;
 mod recordings;

@@ -263,6 +263,7 @@ impl Reactor {
                 Output::Build { transport, sdp } => self.build(transport, sdp),
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
+                Output::Radio { .. } | Output::RadioPlace { .. } => {}
                 Output::Happened(what) => self.witness(&what),
                 Output::Keep(board) => {
                     metrics::gauge!("pttd_board_unwritten").set(1);

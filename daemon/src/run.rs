@@ -32,6 +32,7 @@ use crate::invite::{Guest, Inviter, Who};
 use crate::journal::Journal;
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
+use crate::radio::Radios;
 use crate::reactor::{self, Reactor};
 use crate::recorder;
 use crate::setup::{self, Code};
@@ -154,6 +155,9 @@ pub async fn run(options: Options) -> Result<()> {
             refusals: Refusals::default(),
             recordings_bytes,
             since: Instant::now(),
+            radios: Radios::default(),
+            radio_streams: api::radio_streams(),
+            stop: stop.clone(),
         }),
         recordings: settings.recorder().folder,
     }));

@@ -17,9 +17,10 @@ use crate::authority::Roster;
 use crate::dispatch::Board;
 use crate::floor::{Floor, TransmissionIds};
 use crate::ids::{
-    ChannelId, ParticipantId, RouteId, SessionId, TransmissionId, TransportId, UserId,
+    ChannelId, ParticipantId, RadioId, RouteId, SessionId, TransmissionId, TransportId, UserId,
 };
 use crate::media::{self, Command, OfferError, Transport};
+use crate::radio;
 use crate::wire::signal::{
     ByeReason, ChannelEntry, EndReason, IceServer, Level, Limits, Member, PastTalk, Person,
     Presence, Reply, Request, RequestId, Rights, Role, ServerMessage, Talk,
@@ -33,6 +34,7 @@ mod emergencies;
 mod floors;
 mod happening;
 mod positions;
+mod radios;
 mod requests;
 mod sessions;
 mod silences;
@@ -40,6 +42,7 @@ mod transports;
 mod views;
 
 pub use happening::Happening;
+pub use radios::{RadioKind, RadioState, RadioView, SquelchView};
 pub use views::{ChannelView, SessionView};
 
 #[cfg(test)]
@@ -109,6 +112,13 @@ pub enum Input {
         built: Result<(Box<Transport>, String), OfferError>,
     },
     Media(media::Event),
+    /// All radios and desks there are from now on. One that is new or has changed begins anew: nothing is
+    /// known of it until its [`radio::Event::Ready`].
+    Radios(Vec<(RadioId, Arc<radio::Settings>)>),
+    Radio {
+        radio: RadioId,
+        event: radio::Event,
+    },
     Roster(Arc<Roster>),
     /// What the box's clock says now, UTC milliseconds since 1970.
     Clock {
@@ -135,6 +145,15 @@ pub enum Output {
     Forget(TransportId),
     /// `Talker` is for all shards, the rest for the transport's own.
     Media(Command),
+    /// For the threads of a radio.
+    Radio { radio: RadioId, order: radio::Order },
+    /// What its packets are known by, and where they belong: told before anything else about a radio that is new or
+    /// has changed, and whenever its channel comes or goes. No route: nobody can hear it now.
+    RadioPlace {
+        radio: RadioId,
+        transport: TransportId,
+        route: Option<RouteId>,
+    },
     /// For whoever remembers: given before the command that lets packets of a talk flow.
     Happened(Happening),
     /// The dispatchers' work as it is now, to be kept in place of what was given before.
@@ -175,6 +194,8 @@ struct Channel {
     running: Option<Running>,
     /// The last transmissions, oldest first.
     recent: VecDeque<PastTalk>,
+    /// What the shards were told of it.
+    on_route: changes::OnRoute,
 }
 
 /// A transmission from its grant to its end, as it will be remembered: its talker may be gone by then.
@@ -202,6 +223,7 @@ pub struct Edge {
     connections: BTreeMap<ConnectionId, SessionId>,
     channels: BTreeMap<ChannelId, Channel>,
     transports: BTreeMap<TransportId, (SessionId, ChannelId)>,
+    radios: BTreeMap<RadioId, radios::Radio>,
     /// Whose request is being worked on; its answer carries the number.
     answering: Option<(SessionId, Option<RequestId>)>,
     /// Whose STOP is being worked on, and what it has ended.
@@ -233,6 +255,7 @@ impl Edge {
             connections: BTreeMap::new(),
             channels: BTreeMap::new(),
             transports: BTreeMap::new(),
+            radios: BTreeMap::new(),
             answering: None,
             stopping: None,
             // A page that outlives a restart compares its session with those it is told of.
@@ -290,6 +313,8 @@ impl Edge {
             Input::Closed { connection, clean } => self.closed(connection, clean, now),
             Input::Built { transport, built } => self.built(transport, built, now),
             Input::Media(event) => self.media(event, now),
+            Input::Radios(radios) => self.replace_radios(radios, now),
+            Input::Radio { radio, event } => self.radio(radio, event, now),
             Input::Roster(roster) => self.replace_roster(roster, now),
             Input::Clock { utc_ms } => self.set_clock(utc_ms, now),
             Input::Kick { session } => {
@@ -410,10 +435,9 @@ impl Edge {
 
     fn talk(&self, channel: &ChannelId, now: Instant) -> Option<Talk> {
         let talk = self.channels.get(channel)?.floor.talk()?;
-        let ParticipantId::Session(id) = talk.who;
         Some(Talk {
             transmission_id: talk.transmission,
-            talker: self.sessions.get(&id)?.person(id),
+            talker: self.participant(talk.who)?,
             level: talk.level,
             elapsed_ms: now.saturating_duration_since(talk.since).as_millis() as u64,
         })
@@ -421,6 +445,14 @@ impl Edge {
 
     fn person(&self, session: SessionId) -> Option<Person> {
         Some(self.sessions.get(&session)?.person(session))
+    }
+
+    /// As the others see who talks.
+    fn participant(&self, who: ParticipantId) -> Option<Person> {
+        match who {
+            ParticipantId::Session(session) => self.person(session),
+            ParticipantId::Radio(radio) => self.radio_person(radio),
+        }
     }
 
     /// A session as the others on this channel see it.

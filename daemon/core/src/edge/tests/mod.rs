@@ -78,6 +78,8 @@ struct Rig {
     recorded: BTreeMap<RouteId, TransmissionId>,
     /// What the shards know of the routes: recorded, echo.
     settings: BTreeMap<RouteId, (bool, bool)>,
+    orders: Vec<(RadioId, radio::Order)>,
+    places: BTreeMap<RadioId, (TransportId, Option<RouteId>)>,
     happened: Vec<Happening>,
     kept: Option<Board>,
 }
@@ -135,6 +137,8 @@ impl Rig {
             open: BTreeMap::new(),
             recorded: BTreeMap::new(),
             settings: BTreeMap::new(),
+            orders: Vec::new(),
+            places: BTreeMap::new(),
             happened: Vec::new(),
             kept: None,
         }
@@ -214,8 +218,15 @@ impl Rig {
                     route,
                     recorded,
                     echo,
+                    ..
                 }) => drop(self.settings.insert(route, (recorded, echo))),
                 Output::Media(Command::Pause { .. }) => {}
+                Output::Radio { radio, order } => self.orders.push((radio, order)),
+                Output::RadioPlace {
+                    radio,
+                    transport,
+                    route,
+                } => drop(self.places.insert(radio, (transport, route))),
                 Output::Happened(what) => self.happened.push(what),
                 Output::Keep(board) => self.kept = Some(*board),
             }
