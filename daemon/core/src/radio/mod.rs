@@ -9,6 +9,7 @@
 //! clock and no sound card.
 
 pub mod keying;
+pub mod lease;
 pub mod loop_guard;
 pub mod squelch;
 
@@ -16,8 +17,6 @@ use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, TransmissionId};
 use crate::wire::signal::Level;
-
-pub mod lease;
 
 /// What the edge has to know of a radio or a desk.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +127,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Send what is received, from this moment of the past on. `delayed`: at its own pace, so late from end
-    /// to end; else what has gathered is sent at once, with its own timestamps.
+    /// to end; else what has gathered is sent at once, with its own timestamps. Again for the same
+    /// transmission: someone went on speaking, and it goes on as late as it was.
     Receive {
         transmission: TransmissionId,
         from: Instant,
