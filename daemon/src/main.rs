@@ -440,6 +440,12 @@ impl Files {
         Ok(settings)
     }
 
+    /// The settings' file, whatever folder it is named from.
+    fn config_path(&self) -> Option<PathBuf> {
+        let path = self.config.as_ref()?;
+        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
+    }
+
     /// The file of the first roster, where there is one.
     fn roster(&self) -> Option<PathBuf> {
         self.roster.clone().or_else(|| {

@@ -56,6 +56,13 @@ impl Radio {
         self.lease.is_idle() && !self.line.keyed
     }
 
+    pub fn key(&mut self, said: Instant, by: u64, now: Instant) {
+        self.handle(Input::Key { said }, now);
+        if self.lease.is_keyed() {
+            self.keyed_by = Some(by);
+        }
+    }
+
     pub fn handle(&mut self, input: Input, now: Instant) {
         self.lease.handle(input, now);
         self.carry_out();

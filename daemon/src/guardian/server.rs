@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use thread_priority::{
 };
 
 use super::Wires;
-use super::clients::{Client, Clients};
+use super::clients::Clients;
 use super::outputs::{Output, Port};
 use super::protocol::{Ask, Ended, Inputs, Line, Listener, Purpose, Tell, instant_of};
 use super::radios::Radio;
@@ -215,7 +216,7 @@ impl Server {
         }
         for client in self.clients.leave(now) {
             for (id, radio) in &mut self.radios {
-                if radio.keyed_by == Some(client.id) {
+                if radio.keyed_by.take_if(|by| *by == client.id).is_some() {
                     tracing::warn!(
                         radio = id,
                         pid = client.pid,
@@ -259,10 +260,7 @@ impl Server {
                 client.tell(&Tell::Ack { number });
                 let said = instant_of(said_ns, now);
                 match self.radios.get_mut(&radio) {
-                    Some(radio) => {
-                        radio.handle(Input::Key { said }, now);
-                        radio.keyed_by = Some(id);
-                    }
+                    Some(radio) => radio.key(said, id, now),
                     None => self.clients.all[at].tell(&unknown(radio)),
                 }
             }
@@ -323,7 +321,7 @@ impl Server {
         }
         client.tell(&Tell::Welcome {
             version: env!("CARGO_PKG_VERSION").to_string(),
-            config: self.files.config.clone(),
+            config: self.files.config_path(),
             lease_ms: self.wires.lease.as_millis() as u64,
         });
     }
@@ -525,7 +523,9 @@ impl Server {
             std::thread::sleep(Duration::from_millis(1));
         }
         // A client that is still there sees the end of the connection; the next guardian makes its own socket.
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = std::fs::remove_file(&self.path)
+            && error.kind() != ErrorKind::NotFound
+        {
             tracing::warn!(%error, "the socket stays");
         }
         tracing::info!("the guardian has unkeyed everything and ends");
