@@ -1,5 +1,6 @@
 //! Radios and desks: their threads, and where the rest of the daemon reaches them.
 
+pub mod guardian_link;
 pub mod status;
 
 use std::sync::Arc;
