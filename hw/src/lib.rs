@@ -8,8 +8,12 @@
 mod carrier;
 mod errno;
 mod open;
+mod sound;
+mod sysfs;
 
 pub mod bench;
+pub mod cm108;
+pub mod gpio;
 pub mod serial;
 pub mod spec;
 
