@@ -104,7 +104,7 @@ static SPEECH_SAMPLES: LazyLock<Vec<f32>> = LazyLock::new(|| {
 fn speech() -> Result<Vec<f32>> {
     use pttd_core::radio::player::Decoder as _;
     const FRAME: usize = 960;
-    let mut file = ogg::PacketReader::new(SPEECH);
+    let mut file = ogg::PacketReader::new(std::io::Cursor::new(SPEECH));
     let mut decoder = Decoder::new()?;
     let mut samples = Vec::new();
     let mut number = 0;

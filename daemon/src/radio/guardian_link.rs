@@ -10,6 +10,7 @@ pub struct Link {}
 impl Link {
     pub fn key(&self, _radio: &str) {}
     pub fn unkey(&self, _radio: &str) {}
+    pub fn reload(&self) {}
     pub fn serial(&self, _port: &Path, _line: SerialInput) -> Result<bool, HwError> {
         Ok(false)
     }

@@ -35,14 +35,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::air::Air;
 use self::capture::Receiving;
-use self::door::{Door, ORDERS, TAPS, Teller};
+use self::door::{ORDERS, TAPS, Teller};
 use self::gauges::Gauges;
-use self::guardian_link::Link;
 use self::ident::ident;
 use self::keyer::Keyer;
 use self::plan::Plan;
 use self::playback::Transmitting;
-use self::status::{RadioStatus, State};
+use self::status::State;
 use self::thread::Running;
 use crate::config::Settings;
 use crate::health::Health;
@@ -50,7 +49,9 @@ use crate::media::FanOuts;
 use crate::reactor;
 
 pub use self::air::{Handheld, HandheldSound};
-pub use self::door::Door as RadioDoor;
+pub use self::door::Door;
+pub use self::guardian_link::Link;
+pub use self::status::RadioStatus;
 
 /// The longest test tone.
 pub const LONGEST_TONE: Duration = Duration::from_secs(5);
@@ -112,10 +113,8 @@ pub struct Seat {
 pub enum Refusal {
     #[error("there is no radio with this id")]
     Unknown,
-    #[error("a desk has no transmitter: the test tone is for radios")]
-    Desk,
-    #[error("it is in use or does not work: try again when it is idle")]
-    Busy,
+    #[error("the radio {0}")]
+    Busy(&'static str),
     #[error("only a simulated radio has a handheld in the box")]
     NotSimulated,
 }
@@ -147,16 +146,21 @@ impl Radios {
         let status = statuses.iter().find(|status| status.id == id);
         let status = status.ok_or(Refusal::Unknown)?;
         let event = match length {
-            _ if status.kind == status::Kind::Desk => return Err(Refusal::Desk),
+            _ if status.kind == status::Kind::Desk => {
+                return Err(Refusal::Busy("is a desk, which sends nothing to air"));
+            }
             None => Event::StopTestTone,
-            Some(_) if status.state != State::Idle => return Err(Refusal::Busy),
+            Some(_) if status.state == State::Down => return Err(Refusal::Busy("does not work")),
+            Some(_) if status.state != State::Idle => {
+                return Err(Refusal::Busy("is in use: try again when it is idle"));
+            }
             Some(length) => Event::TestTone {
                 length: length.min(LONGEST_TONE),
             },
         };
         let (radio, _) = inner.find(id, |radio| radio.gauges.clone())?;
         let told = inner.around.events.send((radio, event)).await;
-        told.map_err(|_stopping| Refusal::Busy)
+        told.map_err(|_stopping| Refusal::Busy("is being stopped"))
     }
 
     /// Only where the sound is simulated.

@@ -23,6 +23,7 @@ pub mod playout;
 pub mod squelch;
 pub mod tones;
 pub mod vox;
+pub mod wizard;
 
 #[cfg(test)]
 mod signals;
