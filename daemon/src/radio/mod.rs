@@ -13,7 +13,7 @@ mod codec;
 mod door;
 mod figures;
 mod gauges;
-mod guardian_link;
+pub mod guardian_link;
 mod ident;
 mod keyer;
 mod plan;
