@@ -32,6 +32,7 @@ mod toml_file;
 mod utc;
 mod web;
 mod withdraw;
+mod wizard;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -269,6 +270,7 @@ fn start(run: Run) -> Result<()> {
     log_to_stderr(settings.log.format);
     runtime()?.block_on(run::run(run::Options {
         settings,
+        file: run.files.config.clone(),
         roster: run.files.roster(),
         ready_file: run.ready_file,
         invite_everyone: run.invite_everyone,

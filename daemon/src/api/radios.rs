@@ -243,7 +243,7 @@ async fn dispatched(api: &Api, caller: &Caller, id: &str) -> Result<RadioStatus,
     }
 }
 
-fn running(api: &Api) -> Result<&super::Running, Problem> {
+pub fn running(api: &Api) -> Result<&super::Running, Problem> {
     api.running
         .as_ref()
         .ok_or_else(|| Problem::conflict("No box runs here: radios work only while pttd does."))
