@@ -130,6 +130,8 @@ take them off the issuer's list as well.")]
     Device(commands::Device),
     /// List the devices that are signed in now, and send one away.
     Session(commands::Session),
+    /// Watch the radios, send a test tone, read their settings again.
+    Radio(commands::Radio),
     /// Read the journal: who did what, when and from where, newest last.
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
@@ -251,6 +253,7 @@ fn main() -> ExitCode {
         Command::Poster(poster) => poster.run(),
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
+        Command::Radio(radio) => radio.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
         Command::Recordings { files, what } => self::recordings(&files, what),

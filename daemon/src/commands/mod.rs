@@ -5,6 +5,7 @@ mod ask;
 mod journal;
 mod people;
 mod posters;
+mod radio;
 mod table;
 mod talk_groups;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use self::journal::{Log, RollCall};
 pub use self::people::{Device, Session, User};
 pub use self::posters::Poster;
+pub use self::radio::Radio;
 pub use self::talk_groups::{Channel, Member};
 
 /// `90s`, `8h`, `3d` ...

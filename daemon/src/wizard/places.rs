@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pttd_core::radio::wizard;
-use pttd_hw::spec::{CarrierSpec, Claim, PttSpec, Side, SoundSpec};
+use pttd_hw::spec::{
+    CarrierSpec, Claim, Detector, PttSpec, Side, SoundSpec, carrier_claims, ptt_claims,
+    sound_claims,
+};
 use pttd_hw::{Capture, Carrier, HwError, Inputs, open_capture, open_carrier};
 
 use super::PttView;
@@ -82,7 +85,7 @@ impl Places {
                 is_stereo: false,
                 device: device.clone(),
             });
-            let carrier = pttd_hw::spec::Detector::Bench(path.clone());
+            let carrier = Detector::Bench(path.clone());
             self.wires.push(Wire {
                 name: format!("Carrier of {name}"),
                 spec: CarrierSpec::One(carrier),
@@ -153,8 +156,8 @@ impl Wire {
 
 /// An output cannot be the input that was heard.
 fn is_same_line(ptt: &PttSpec, carrier: &CarrierSpec) -> bool {
-    let claims = pttd_hw::spec::carrier_claims(carrier);
-    let of_ptt = pttd_hw::spec::ptt_claims(ptt, &SoundSpec::Simulated);
+    let claims = carrier_claims(carrier);
+    let of_ptt = ptt_claims(ptt, &SoundSpec::Simulated);
     of_ptt.iter().any(|claim| claims.contains(claim))
 }
 
@@ -164,38 +167,24 @@ struct Taken(Vec<Claim>);
 impl Taken {
     fn by(settings: &Settings) -> Taken {
         let mut claims = Vec::new();
-        let radios = settings.radio.iter().map(|radio| {
-            (
-                radio.sound.to_string(),
-                radio.carrier.to_string(),
-                radio.ptt.to_string(),
-            )
-        });
-        let desks = settings.desk.iter().map(|desk| {
-            let button = desk.button.to_string();
-            (desk.sound.to_string(), button, "none".to_string())
-        });
-        for (sound, carrier, ptt) in radios.chain(desks) {
-            let Ok(sound) = sound.parse::<SoundSpec>() else {
-                continue;
-            };
-            claims.extend(pttd_hw::spec::sound_claims(&sound, Side::Mono));
-            if let Ok(carrier) = carrier.parse::<CarrierSpec>() {
-                claims.extend(pttd_hw::spec::carrier_claims(&carrier));
-            }
-            if let Ok(ptt) = ptt.parse::<PttSpec>() {
-                claims.extend(pttd_hw::spec::ptt_claims(&ptt, &sound));
-            }
+        for radio in &settings.radio {
+            claims.extend(sound_claims(&radio.sound, radio.side));
+            claims.extend(ptt_claims(&radio.ptt, &radio.sound));
+            claims.extend(radio.carrier.iter().flat_map(carrier_claims));
+        }
+        for desk in &settings.desk {
+            claims.extend(sound_claims(&desk.sound, desk.side));
+            claims.extend(carrier_claims(&desk.button));
         }
         Taken(claims)
     }
 
     fn leaves_sound(&self, sound: &SoundSpec) -> bool {
-        self.leaves(&pttd_hw::spec::sound_claims(sound, Side::Mono))
+        self.leaves(&sound_claims(sound, Side::Mono))
     }
 
     fn leaves_carrier(&self, carrier: &CarrierSpec) -> bool {
-        self.leaves(&pttd_hw::spec::carrier_claims(carrier))
+        self.leaves(&carrier_claims(carrier))
     }
 
     fn leaves(&self, wanted: &[Claim]) -> bool {
