@@ -20,7 +20,7 @@ use super::{Api, Body, Caller, Dispatcher, Path, Problem, ProblemText};
 use crate::radio::{Handheld, HandheldSound, RadioStatus, Radios, Refusal};
 
 /// Pages that look at the same time. Each asks the reactor ten times a second.
-pub const MOST_STREAMS: usize = 8;
+const MOST_STREAMS: usize = 16;
 const EVERY: Duration = Duration::from_millis(100);
 const LONGEST_TONE_MS: u64 = 5_000;
 

@@ -11,8 +11,9 @@ import { watchAttention } from '/js/device.js';
 import { ask, Refused } from '/dispatch/box.js';
 import { attribute, byId, text } from '/dispatch/dom.js';
 import { Entry } from '/dispatch/entry.js';
+import { lamps } from './lamps.js';
 import { Live } from './live.js';
-import { lamps, Strip } from './strip.js';
+import { Strip } from './strip.js';
 import { Wizard } from './wizard.js';
 import { wordAt, words } from './words.js';
 
