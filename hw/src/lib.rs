@@ -21,7 +21,7 @@ pub mod spec;
 use std::time::Duration;
 
 pub use devices::devices;
-pub use open::{Inputs, open_capture, open_carrier, open_playback, open_ptt};
+pub use open::{AskSerial, Inputs, open_capture, open_carrier, open_playback, open_ptt};
 
 /// Samples a second, everywhere.
 pub const RATE: u32 = 48_000;

@@ -207,3 +207,39 @@ impl Drop for SerialPtt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use nix::pty::openpty;
+    use nix::unistd::ttyname;
+
+    use super::*;
+
+    /// A terminal without a modem behind it: the one kind of port a machine without ports has.
+    fn terminal() -> (OwnedFd, PathBuf) {
+        let pty = openpty(None, None).unwrap();
+        let path = ttyname(&pty.slave).unwrap();
+        (pty.master, path)
+    }
+
+    #[test]
+    fn a_port_without_rts_and_dtr_is_refused_by_name() {
+        let (_master, path) = terminal();
+        let error = SerialPorts::default().open(&path).err().unwrap();
+        assert!(matches!(error, HwError::Io { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("setting rts of the serial port"), "{said}");
+    }
+
+    #[test]
+    fn a_port_that_is_not_there_is_missing() {
+        let ports = SerialPorts::default();
+        let nowhere = Path::new("/dev/no-such-port");
+        for ptt in [true, false] {
+            let error = ports.ptt(nowhere, SerialOutput::Rts, ptt).err();
+            assert!(matches!(error, Some(HwError::Missing { .. })), "{error:?}");
+        }
+    }
+}
