@@ -318,9 +318,14 @@ fn check(files: &Files) -> Result<()> {
     if let (Some(certificate), Some(key)) = (&settings.web.certificate, &settings.web.key) {
         pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
     }
+    // What is not there may yet be plugged in: no mistake.
+    let wires: String = guardian::check::wires(&settings)?
+        .iter()
+        .map(|wire| format!("\n  wires   {wire}"))
+        .collect();
     show::say(&format!(
         "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
-         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people{wires}",
         settings.box_name(),
         settings.web.https,
         settings.web.plain,
