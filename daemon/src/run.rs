@@ -18,7 +18,7 @@ use pttd_core::media::Certificate;
 use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -189,6 +189,8 @@ pub async fn run(options: Options) -> Result<()> {
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
     radios.start(&settings).await?;
+    let hang_up = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
+    parts.spawn(reload_radios(hang_up, radios.clone(), stop.clone()));
     parts.spawn(radios.look_after(stop.clone()));
     let keep = board::keep(store.clone(), boards, health.clone(), stop.clone());
     parts.spawn(keep);
@@ -321,6 +323,20 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
             stop.cancel();
         }
     });
+    Ok(())
+}
+
+/// SIGHUP: the radios of the settings are read again. Everything else waits for the next start.
+async fn reload_radios(mut hang_up: Signal, radios: Radios, stop: CancellationToken) -> Result<()> {
+    while let Some(Some(())) = stop.run_until_cancelled(hang_up.recv()).await {
+        match radios.reload().await {
+            Ok(changed) => tracing::info!(changed, "read the radios of the settings again"),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "the radios stay as they were");
+            }
+        }
+    }
     Ok(())
 }
 

@@ -28,8 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use pttd_core::edge::RadioView;
 use pttd_core::ids::RadioId;
 use pttd_core::radio::{Event, Kind};
+use pttd_hw::spec::PttSpec;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -237,9 +239,10 @@ impl Inner {
     async fn statuses(&self) -> Vec<RadioStatus> {
         let views = self.around.reactor.radios().await;
         let wired = self.wired();
-        let status = |view: pttd_core::edge::RadioView| {
+        let status = |view: RadioView| {
             let radio = wired.get(&view.radio)?;
-            Some(RadioStatus::of(view, &radio.plan, &radio.gauges))
+            let problem = self.problem(radio, Some(&view));
+            Some(RadioStatus::of(view, problem, &radio.plan, &radio.gauges))
         };
         views.into_iter().filter_map(status).collect()
     }
@@ -250,7 +253,9 @@ impl Inner {
             let wired = self.wired();
             let radios = wired.iter();
             let changed = radios.filter(|(_, radio)| !plans.contains(&radio.plan));
-            changed.map(|(number, radio)| (*number, radio.plan.id().to_string())).collect()
+            changed
+                .map(|(number, radio)| (*number, radio.plan.id().to_string()))
+                .collect()
         };
         for (_, id) in &gone {
             self.wait_until_idle(id).await?;
@@ -259,7 +264,33 @@ impl Inner {
         let (seats, changed) =
             tokio::task::spawn_blocking(move || inner.exchange(&gone, plans)).await??;
         self.around.reactor.set_radios(seats).await;
+        self.tell_lines();
         Ok(changed)
+    }
+
+    /// What the guardian says of each PTT line: a level, so it may be told again and again.
+    fn tell_lines(&self) {
+        for (number, radio) in self.wired().iter() {
+            if radio.plan.ptt == PttSpec::None {
+                continue;
+            }
+            let line = self.link.line(radio.plan.id());
+            let event = Event::Line {
+                keyed: line.keyed,
+                fault: line.fault.is_some(),
+            };
+            let _ = self.around.events.try_send((*number, event));
+        }
+    }
+
+    /// Why it does not work, or not wholly.
+    fn problem(&self, radio: &Radio, view: Option<&RadioView>) -> Option<String> {
+        let line = || match radio.plan.ptt {
+            PttSpec::None => None,
+            _ => self.link.line(radio.plan.id()).fault,
+        };
+        let decided = || view.and_then(|view| view.problem.clone());
+        radio.gauges.problem().or_else(line).or_else(decided)
     }
 
     /// A change is never made while a radio is on the air or is heard.
@@ -281,15 +312,12 @@ impl Inner {
 
     /// Blocking: ends the threads of those that are gone or changed, and starts the others. All that run then, and
     /// how many were touched.
-    fn exchange(
-        &self,
-        gone: &[(RadioId, String)],
-        plans: Vec<Plan>,
-    ) -> Result<(Vec<Seat>, usize)> {
+    fn exchange(&self, gone: &[(RadioId, String)], plans: Vec<Plan>) -> Result<(Vec<Seat>, usize)> {
         let ended: Vec<Radio> = {
             let mut wired = self.wired();
             let gone = gone.iter();
-            gone.filter_map(|(number, _)| wired.remove(number)).collect()
+            gone.filter_map(|(number, _)| wired.remove(number))
+                .collect()
         };
         let mut changed = ended.len();
         drop(ended);
@@ -307,7 +335,11 @@ impl Inner {
                 let next = RadioId(numbers.len() as u16);
                 *numbers.entry(plan.id().to_string()).or_insert(next)
             };
-            tracing::info!(radio = plan.id(), sound = plan.shown(&plan.sound), "a radio is wired");
+            tracing::info!(
+                radio = plan.id(),
+                sound = plan.shown(&plan.sound),
+                "a radio is wired"
+            );
             let radio = self.start(number, plan)?;
             self.wired().insert(number, radio);
             changed += 1;
@@ -328,10 +360,16 @@ impl Inner {
         let ident = ident(&plan.ident).with_context(|| format!("the radio {id:?}"))?;
         let plan = Arc::new(plan);
         let gauges = Arc::<Gauges>::default();
-        let keyer = Arc::new(Keyer::new(&id, self.link.clone()));
+        let link = (plan.ptt != PttSpec::None).then(|| self.link.clone());
+        let keyer = Arc::new(Keyer::new(&id, link));
         let ready = Arc::default();
         let teller = |ready: &Arc<_>| {
-            Teller::new(number, around.events.clone(), Arc::clone(ready), gauges.clone())
+            Teller::new(
+                number,
+                around.events.clone(),
+                Arc::clone(ready),
+                gauges.clone(),
+            )
         };
         let mut threads = Vec::new();
         let mut door = Door {
@@ -354,8 +392,7 @@ impl Inner {
             let (taps_in, taps) = sync_channel(TAPS);
             (door.transmitter, door.taps) = (Some(orders_in), Some(taps_in));
             let (plan, gauges, teller) = (plan.clone(), gauges.clone(), teller(&ready));
-            let part =
-                Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
+            let part = Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
             threads.push(Running::start(&id, part)?);
         }
         Ok(Radio {
@@ -369,14 +406,18 @@ impl Inner {
     }
 
     async fn look_after(&self) {
+        self.tell_lines();
         let views = self.around.reactor.radios().await;
         let wired = self.wired();
         let mut problems = Vec::new();
         for (number, radio) in wired.iter() {
             let view = views.iter().find(|view| view.radio == *number);
-            figures::tell(radio.plan.id(), &radio.gauges, radio.keyer.keyed(Instant::now()));
-            let decided = view.and_then(|view| view.problem.clone());
-            if let Some(problem) = radio.gauges.problem().or(decided) {
+            figures::tell(
+                radio.plan.id(),
+                &radio.gauges,
+                radio.keyer.keyed(Instant::now()),
+            );
+            if let Some(problem) = self.problem(radio, view) {
                 let what = match radio.plan.edge.kind {
                     Kind::Radio => "the radio",
                     Kind::Desk => "the desk",
@@ -400,5 +441,7 @@ impl Inner {
             radio.keyer.unkey(Instant::now());
             radio.threads.iter().for_each(Running::stop);
         }
+        drop(radios);
+        self.link.stop();
     }
 }
