@@ -275,7 +275,7 @@ fn errno(error: &gpiocdev::Error) -> Option<i32> {
     }
 }
 
-fn failed(doing: &str, what: &str, error: gpiocdev::Error) -> HwError {
+pub(crate) fn failed(doing: &str, what: &str, error: gpiocdev::Error) -> HwError {
     let source = match errno(&error) {
         Some(errno) => io::Error::from_raw_os_error(errno),
         None => io::Error::other(error.to_string()),

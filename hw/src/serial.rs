@@ -122,6 +122,14 @@ impl SerialPort {
         termios.control_flags.insert(ours);
         nix::sys::termios::cfmakeraw(&mut termios);
         tcsetattr(&port, SetArg::TCSANOW, &termios).map_err(|e| failed(e.into()))?;
+        let kept = tcgetattr(&port).map_err(|e| failed(e.into()))?;
+        if !kept.control_flags.contains(ControlFlags::HUPCL) {
+            tracing::warn!(
+                port = %path.display(),
+                "its driver does not drop RTS and DTR when the port is closed: a PTT line on it stays up when the \
+                 guardian is killed, set the radio's own TOT"
+            );
+        }
         Ok(SerialPort {
             port,
             _lock: lock,
