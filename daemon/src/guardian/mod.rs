@@ -28,8 +28,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use pttd_hw::HwError;
-use pttd_hw::spec::{CarrierSpec, Detector, PttSpec, SoundSpec};
+use pttd_hw::spec::PttSpec;
 
 use crate::Files;
 use crate::config::Settings;
