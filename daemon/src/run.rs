@@ -172,7 +172,7 @@ pub async fn run(options: Options) -> Result<()> {
             recordings_bytes,
             since: Instant::now(),
             radios: radios.clone(),
-            wizard: Wizard::new(options.config),
+            wizard: Wizard::new(options.config.clone()),
             radio_streams: api::radio_streams(),
             stop: stop.clone(),
         }),
