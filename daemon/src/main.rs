@@ -132,6 +132,8 @@ take them off the issuer's list as well.")]
     Session(commands::Session),
     /// Watch the radios, send a test tone, read their settings again.
     Radio(commands::Radio),
+    /// List what a radio may be wired to: sound cards, GPIO lines, CM108 fobs and serial ports.
+    Devices(commands::Devices),
     /// Read the journal: who did what, when and from where, newest last.
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
@@ -254,6 +256,7 @@ fn main() -> ExitCode {
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
         Command::Radio(radio) => radio.run(),
+        Command::Devices(devices) => devices.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
         Command::Recordings { files, what } => self::recordings(&files, what),

@@ -36,7 +36,12 @@ pub fn lines(answer: &Value, list: &str, columns: &[Column]) -> Vec<String> {
     laid_out(&lines)
 }
 
+<<<<<<< HEAD
 fn laid_out(lines: &[Vec<String>]) -> Vec<String> {
+=======
+/// Lines of cells in columns.
+pub fn laid_out(lines: &[Vec<String>]) -> String {
+>>>>>>> main
     let width = |column: usize| {
         let cells = lines.iter().map(|line| line[column].chars().count());
         cells.max().unwrap_or(0)
