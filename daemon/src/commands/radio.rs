@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::ask::{ask, part};
 use super::span;
-use super::table::{Column, cell, show, text};
+use super::table::{Column, cell, lines, show};
 use crate::operator::Operator;
 use crate::{Files, runtime, show::say};
 
@@ -108,20 +108,20 @@ impl Radio {
         let in_place = !json && std::io::stdout().is_terminal();
         let mut drawn = 0;
         let each = |line: &[u8]| {
+            let text = std::str::from_utf8(line).context("reading a line")?;
             if json {
-                return say(std::str::from_utf8(line).context("reading a line")?);
+                return say(text);
             }
-            let radios: Value = serde_json::from_slice(line).context("reading a line")?;
-            let table = text(&radios, "radios", &COLUMNS);
+            let radios: Value = serde_json::from_str(text).context("reading a line")?;
+            let table = lines(&radios, "radios", &COLUMNS);
             // Up to where the last one began, and each line to its end.
             let up = match drawn {
                 n if in_place && n > 0 => format!("\x1b[{n}A"),
                 _ => String::new(),
             };
-            drawn = table.lines().count();
+            drawn = table.len();
             let clear = if in_place { "\x1b[K" } else { "" };
-            let table = table.replace('\n', &format!("{clear}\n"));
-            say(&format!("{up}{table}{clear}"))
+            say(&format!("{up}{}{clear}", table.join(&format!("{clear}\n"))))
         };
         runtime()?.block_on(async {
             let operator = Operator::open(&settings, self.files.roster().as_deref()).await?;
