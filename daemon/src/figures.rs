@@ -82,6 +82,10 @@ pub fn describe() {
             "packets dropped on their way to the recorder: it was too slow",
         ),
         (
+            "pttd_media_radio_taps_dropped_total",
+            "packets dropped on their way to a radio: its thread was too slow",
+        ),
+        (
             "pttd_recorder_packets_total",
             "packets of recorded channels that reached the recorder",
         ),
@@ -97,6 +101,14 @@ pub fn describe() {
         (
             "pttd_recordings_removed_total",
             "recordings removed because their time or the room was over",
+        ),
+        (
+            "pttd_guardian_lost_total",
+            "guardians that ended, or were killed because they hung",
+        ),
+        (
+            "pttd_guardian_orders_dropped_total",
+            "orders to key or unkey that the guardian did not take",
         ),
         (
             "pttd_media_panics_total",

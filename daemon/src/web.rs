@@ -177,6 +177,7 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
         "" => "index.html",
         "dispatch" => "dispatch/index.html",
         "admin" => "admin/index.html",
+        "radio" => "radio/index.html",
         "setup" => "admin/setup.html",
         "join" => "join/index.html",
         path => path,

@@ -92,6 +92,8 @@ number_id!(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ParticipantId {
     Session(SessionId),
+    /// What its receiver, or a desk's microphone, hears.
+    Radio(RadioId),
 }
 
 impl From<SessionId> for ParticipantId {
@@ -100,10 +102,17 @@ impl From<SessionId> for ParticipantId {
     }
 }
 
+impl From<RadioId> for ParticipantId {
+    fn from(id: RadioId) -> Self {
+        ParticipantId::Radio(id)
+    }
+}
+
 impl fmt::Display for ParticipantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ParticipantId::Session(id) => write!(f, "session {id}"),
+            ParticipantId::Radio(id) => write!(f, "radio {id}"),
         }
     }
 }

@@ -62,6 +62,20 @@ impl Caller {
         }
     }
 
+    /// As the roster has them now; `None`: not any more. For what goes on longer than a request.
+    pub fn anew(&self, roster: &Roster) -> Option<Caller> {
+        match self {
+            Caller::Operator => Some(Caller::Operator),
+            Caller::Person(person) => {
+                let entry = roster.users.get(&person.user)?;
+                Some(Caller::Person(Person {
+                    role: entry.role,
+                    ..person.clone()
+                }))
+            }
+        }
+    }
+
     /// Whether they may hear this channel now.
     pub fn may_listen(&self, roster: &Roster, channel: &ChannelId) -> bool {
         match self {

@@ -21,11 +21,13 @@ mod me;
 mod members;
 mod posters;
 mod problem;
+mod radios;
 pub mod recordings;
 mod sessions;
 mod setup;
 mod sign_in;
 mod users;
+mod wizard;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use pttd_core::authority::Roster;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, ResponseBuilder};
@@ -48,14 +52,17 @@ use crate::config::{Limits, Settings};
 use crate::health::Health;
 use crate::invite::Inviter;
 use crate::journal::{self, Roll};
+use crate::radio::Radios;
 use crate::setup::Code;
 use crate::sign_in::SignIn;
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::wizard::Wizard;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Refusals, SignedIn, Stranger};
 pub use self::crowd::Crowd;
 pub use self::problem::{Asked, Body, Path, Problem, ProblemText, off_the_threads, sentence};
+pub use self::radios::streams as radio_streams;
 
 /// A roster of a thousand people fits easily.
 const MAX_BODY: usize = 1 << 20;
@@ -86,6 +93,12 @@ pub struct Running {
     /// What the recordings take.
     pub recordings_bytes: Arc<AtomicU64>,
     pub since: Instant,
+    pub radios: Radios,
+    pub wizard: Wizard,
+    /// Room for pages that look at the radios.
+    pub radio_streams: Arc<Semaphore>,
+    /// Ends what goes on longer than a request.
+    pub stop: CancellationToken,
 }
 
 impl Api {
@@ -171,6 +184,14 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(log::log))
         .routes(routes!(log::roll_call))
         .routes(routes!(gateway::gateway))
+        .routes(routes!(radios::list))
+        .routes(routes!(radios::live))
+        .routes(routes!(radios::test_tone, radios::stop_test_tone))
+        .routes(routes!(radios::handheld))
+        .routes(routes!(radios::heard))
+        .routes(routes!(wizard::look, wizard::start, wizard::stop))
+        .routes(routes!(wizard::write))
+        .routes(routes!(wizard::reload))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())

@@ -61,7 +61,7 @@ export class Entry {
       this.#keep(answer.device, answer.mark);
       return this.connect();
     }
-    byId('invitation').value = `${location.origin}/dispatch#i=${secret}`;
+    byId('invitation').value = `${location.origin}${location.pathname}#i=${secret}`;
     this.#ask(answer.refused ?? words.signIn.noBox);
   }
 

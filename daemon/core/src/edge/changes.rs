@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Channel, Edge, Output, without_talk};
-use crate::authority::{self, Record, Roster};
+use crate::authority::{Record, Roster};
 use crate::floor::{self, Floor};
-use crate::ids::{ChannelId, ParticipantId, RouteId, SessionId};
+use crate::ids::{ChannelId, ParticipantId, RadioId, RouteId, SessionId};
 use crate::media::Command;
+use crate::radio::loop_guard::LoopGuard;
 use crate::wire::signal::{ByeReason, EndReason, Role, ServerMessage};
 
 /// Messages about one member, after which a request that waits has its turn: less than a millisecond.
@@ -51,7 +52,7 @@ impl Default for Undone {
 impl Edge {
     pub(super) fn replace_roster(&mut self, roster: Arc<Roster>, now: Instant) {
         let before = std::mem::replace(&mut self.roster, roster.clone());
-        self.take_over_channels(&before, now);
+        self.take_over_channels(now);
         let concerned = self.concerned(&before);
         self.undone.to_cut.extend(concerned);
         self.cut_floors(now);
@@ -116,7 +117,7 @@ impl Edge {
     }
 
     /// New channels, and what is new about known ones.
-    fn take_over_channels(&mut self, before: &Roster, now: Instant) {
+    fn take_over_channels(&mut self, now: Instant) {
         let roster = self.roster.clone();
         for (id, channel) in &roster.channels {
             let known = self.channels.get(id).map(|c| c.floor.settings());
@@ -128,29 +129,44 @@ impl Edge {
                     members: BTreeSet::new(),
                     running: None,
                     recent: Default::default(),
+                    guard: LoopGuard::default(),
+                    on_route: OnRoute::default(),
                 };
                 self.channels.insert(id.clone(), new);
             } else if known != Some(&channel.floor) {
                 self.floor(id, floor::Input::Settings(channel.floor.clone()), now);
             }
-            let heard = before.channels.get(id).map(on_route);
-            self.set_route(id, heard.unwrap_or_default(), on_route(channel));
         }
-        for (id, channel) in &before.channels {
-            if !roster.channels.contains_key(id) {
-                self.set_route(id, on_route(channel), <_>::default());
-            }
-        }
+        self.set_routes();
     }
 
-    fn set_route(&mut self, channel: &ChannelId, before: OnRoute, now: OnRoute) {
-        let route = self.channels.get(channel).map(|c| c.route);
-        if let Some(route) = route.filter(|_| before != now) {
-            let OnRoute { recorded, echo } = now;
+    /// Tells the shards what has changed about the routes.
+    pub(super) fn set_routes(&mut self) {
+        let now = |id: &ChannelId| {
+            let channel = self.roster.channels.get(id);
+            channel.map_or_else(OnRoute::default, |channel| OnRoute {
+                recorded: channel.record != Record::Off,
+                echo: channel.echo,
+                radios: self.transmitters(id),
+            })
+        };
+        let now: Vec<OnRoute> = self.channels.keys().map(now).collect();
+        for (channel, now) in self.channels.values_mut().zip(now) {
+            if channel.on_route == now {
+                continue;
+            }
+            channel.on_route = now;
+            let OnRoute {
+                recorded,
+                echo,
+                radios,
+            } = channel.on_route.clone();
+            let route = channel.route;
             let command = Command::Settings {
                 route,
                 recorded,
                 echo,
+                radios,
             };
             self.outputs.push_back(Output::Media(command));
         }
@@ -168,22 +184,25 @@ impl Edge {
 
     /// Whoever waits goes first, so that nobody is granted the floor who is about to be cut as well.
     fn cut_floors(&mut self, now: Instant) {
-        let mut cut: Vec<(bool, SessionId, ChannelId)> = Vec::new();
+        let mut cut: Vec<(bool, ParticipantId, ChannelId)> = Vec::new();
         for (id, channel) in &self.channels {
-            for (ParticipantId::Session(session), level) in channel.floor.participants() {
-                let rights = self.rights(session, id);
-                if !rights.is_some_and(|r| r.talk) || !self.may_use(session, level) {
-                    let talks = channel
-                        .floor
-                        .talk()
-                        .is_some_and(|t| t.who == session.into());
-                    cut.push((talks, session, id.clone()));
+            for (who, level) in channel.floor.participants() {
+                let may = match who {
+                    ParticipantId::Session(session) => {
+                        let rights = self.rights(session, id);
+                        rights.is_some_and(|r| r.talk) && self.may_use(session, level)
+                    }
+                    ParticipantId::Radio(_) => self.is_for_radios(id),
+                };
+                if !may {
+                    let talks = channel.floor.talk().is_some_and(|t| t.who == who);
+                    cut.push((talks, who, id.clone()));
                 }
             }
         }
         cut.sort();
-        for (_, session, channel) in cut {
-            self.gone_from_floor(session, &channel, EndReason::Removed, now);
+        for (_, who, channel) in cut {
+            self.gone_from_floor(who, &channel, EndReason::Removed, now);
         }
     }
 
@@ -306,15 +325,9 @@ fn size(output: &Output) -> usize {
 }
 
 /// What the shards know of a channel.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct OnRoute {
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct OnRoute {
     recorded: bool,
     echo: bool,
-}
-
-fn on_route(channel: &authority::Channel) -> OnRoute {
-    OnRoute {
-        recorded: channel.record != Record::Off,
-        echo: channel.echo,
-    }
+    radios: Vec<RadioId>,
 }

@@ -21,12 +21,11 @@ impl Edge {
 
     pub(super) fn gone_from_floor(
         &mut self,
-        session: SessionId,
+        who: ParticipantId,
         channel: &ChannelId,
         reason: EndReason,
         now: Instant,
     ) {
-        let who = session.into();
         self.floor(channel, floor::Input::Gone { who, reason }, now);
     }
 
@@ -38,7 +37,7 @@ impl Edge {
     pub(super) fn route_again(&mut self, session: SessionId, channel: &ChannelId) {
         let talk = self.channels.get(channel).and_then(|c| c.floor.talk());
         if talk.is_some_and(|talk| talk.who == session.into()) {
-            self.route(channel, Some(session));
+            self.route(channel, Some(session.into()));
         }
     }
 
@@ -56,16 +55,21 @@ impl Edge {
         let channel_id = channel.clone();
         match output {
             Floor::Granted {
-                to: ParticipantId::Session(to),
+                to,
                 transmission,
                 level,
                 left,
                 again,
             } => {
                 if !again {
-                    tracing::info!(%channel, session = %to, %transmission, ?level, "floor granted");
+                    tracing::info!(%channel, who = %to, %transmission, ?level, "floor granted");
                     self.counters.granted += 1;
                 }
+                let to = match to {
+                    ParticipantId::Session(to) => to,
+                    ParticipantId::Radio(_) if again => return,
+                    ParticipantId::Radio(to) => return self.radio_granted(to, transmission, now),
+                };
                 let message = ServerMessage::StartSuccess {
                     channel_id,
                     transmission_id: transmission,
@@ -74,12 +78,13 @@ impl Edge {
                 };
                 self.answer(to, message);
             }
-            Floor::Denied {
-                to: ParticipantId::Session(to),
-                reason,
-            } => {
-                tracing::debug!(%channel, session = %to, ?reason, "floor denied");
+            Floor::Denied { to, reason } => {
+                tracing::debug!(%channel, who = %to, ?reason, "floor denied");
                 self.counters.denied += 1;
+                let to = match to {
+                    ParticipantId::Session(to) => to,
+                    ParticipantId::Radio(to) => return self.radio_denied(to, reason, now),
+                };
                 let talk = self.talk(channel, now);
                 let message = ServerMessage::StartFailed {
                     channel_id,
@@ -89,10 +94,14 @@ impl Edge {
                 self.answer(to, message);
             }
             Floor::Queued {
-                to: ParticipantId::Session(to),
+                to,
                 position,
                 waiting,
             } => {
+                let to = match to {
+                    ParticipantId::Session(to) => to,
+                    ParticipantId::Radio(to) => return self.radio_queued(to),
+                };
                 let message = ServerMessage::Queued {
                     channel_id,
                     position,
@@ -101,10 +110,14 @@ impl Edge {
                 self.answer(to, message);
             }
             Floor::Warned {
-                to: ParticipantId::Session(to),
+                to,
                 transmission,
                 left,
             } => {
+                // Nobody at a radio or a desk reads it.
+                let ParticipantId::Session(to) = to else {
+                    return;
+                };
                 let message = ServerMessage::LimitWarning {
                     channel_id,
                     transmission_id: transmission,
@@ -113,13 +126,19 @@ impl Edge {
                 self.send(to, message);
             }
             Floor::Revoked {
-                from: ParticipantId::Session(from),
+                from,
                 transmission,
                 reason,
                 grace,
             } => {
-                tracing::info!(%channel, session = %from, %transmission, ?reason, "floor revoked");
+                tracing::info!(%channel, who = %from, %transmission, ?reason, "floor revoked");
                 self.counters.revoked += 1;
+                let from = match from {
+                    ParticipantId::Session(from) => from,
+                    ParticipantId::Radio(from) => {
+                        return self.radio_revoked(from, now + grace, now);
+                    }
+                };
                 let message = ServerMessage::Revoked {
                     channel_id,
                     transmission_id: transmission,
@@ -128,33 +147,32 @@ impl Edge {
                 };
                 self.send(from, message);
             }
-            Floor::Taken {
-                by: ParticipantId::Session(by),
-                level,
-                ..
-            } => {
+            Floor::Taken { by, level, .. } => {
                 let running = self.channels.get_mut(channel).map(|c| &mut c.running);
                 if let Some(Some(running)) = running {
                     running.level = level;
                 }
                 if let Some(talk) = self.talk(channel, now) {
                     let message = ServerMessage::Start { channel_id, talk };
-                    self.broadcast(channel, Some(by), &message);
+                    self.broadcast(channel, session(by), &message);
                 }
             }
             Floor::Ended {
-                by: ParticipantId::Session(by),
+                by,
                 transmission,
                 reason,
             } => {
-                tracing::info!(%channel, session = %by, %transmission, ?reason, "transmission over");
+                tracing::info!(%channel, who = %by, %transmission, ?reason, "transmission over");
                 let message = ServerMessage::Stop {
                     channel_id,
                     transmission_id: Some(transmission),
                     reason,
                 };
                 // Who let go gets this as the answer.
-                let answered = self.stopping.as_mut().filter(|(session, _)| *session == by);
+                let answered = self
+                    .stopping
+                    .as_mut()
+                    .filter(|(s, _)| Some(*s) == session(by));
                 let but = answered.map(|(session, ended)| {
                     *ended = Some((transmission, reason));
                     *session
@@ -163,6 +181,7 @@ impl Edge {
                 self.talk_ended(channel, reason, now);
             }
             Floor::Route(talk) => {
+                self.follow_talk_on(channel, now);
                 let talker = talk.map(|talk| self.talk_begins(channel, &talk));
                 self.route(channel, talker);
             }
@@ -170,11 +189,13 @@ impl Edge {
     }
 
     /// The recorder has to know whose packets come before they do.
-    fn talk_begins(&mut self, channel: &ChannelId, talk: &floor::Talk) -> SessionId {
-        let ParticipantId::Session(session) = talk.who;
-        let talker = self.sessions.get(&session).map(|s| s.person(session));
+    fn talk_begins(&mut self, channel: &ChannelId, talk: &floor::Talk) -> ParticipantId {
+        if let ParticipantId::Radio(radio) = talk.who {
+            self.watch_for_loops(channel, radio, talk.since);
+        }
+        let talker = self.participant(talk.who);
         let (Some(talker), Some(c)) = (talker, self.channels.get_mut(channel)) else {
-            return session;
+            return talk.who;
         };
         c.running = Some(Running {
             transmission: talk.transmission,
@@ -191,7 +212,7 @@ impl Edge {
             at: talk.since,
         };
         self.happened(began);
-        session
+        talk.who
     }
 
     fn talk_ended(&mut self, channel: &ChannelId, reason: EndReason, now: Instant) {
@@ -226,9 +247,13 @@ impl Edge {
         });
     }
 
-    fn route(&mut self, channel: &ChannelId, talker: Option<SessionId>) {
-        let transport =
-            talker.and_then(|session| self.sessions.get(&session)?.joined.get(channel)?.transport);
+    fn route(&mut self, channel: &ChannelId, talker: Option<ParticipantId>) {
+        let transport = talker.and_then(|talker| match talker {
+            ParticipantId::Session(session) => {
+                self.sessions.get(&session)?.joined.get(channel)?.transport
+            }
+            ParticipantId::Radio(radio) => self.radio_transport(radio),
+        });
         if let Some(c) = self.channels.get(channel) {
             let running = c.running.as_ref().filter(|_| talker.is_some());
             let command = Command::Talker {
@@ -238,5 +263,12 @@ impl Edge {
             };
             self.outputs.push_back(Output::Media(command));
         }
+    }
+}
+
+fn session(who: ParticipantId) -> Option<SessionId> {
+    match who {
+        ParticipantId::Session(session) => Some(session),
+        ParticipantId::Radio(_) => None,
     }
 }

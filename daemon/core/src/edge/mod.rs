@@ -17,9 +17,11 @@ use crate::authority::Roster;
 use crate::dispatch::Board;
 use crate::floor::{Floor, TransmissionIds};
 use crate::ids::{
-    ChannelId, ParticipantId, RouteId, SessionId, TransmissionId, TransportId, UserId,
+    ChannelId, ParticipantId, RadioId, RouteId, SessionId, TransmissionId, TransportId, UserId,
 };
 use crate::media::{self, Command, OfferError, Transport};
+use crate::radio;
+use crate::radio::loop_guard::LoopGuard;
 use crate::wire::signal::{
     ByeReason, ChannelEntry, EndReason, IceServer, Level, Limits, Member, PastTalk, Person,
     Presence, Reply, Request, RequestId, Rights, Role, ServerMessage, Talk,
@@ -33,6 +35,10 @@ mod emergencies;
 mod floors;
 mod happening;
 mod positions;
+mod radio_members;
+mod radio_views;
+mod radios;
+mod reception;
 mod requests;
 mod sessions;
 mod silences;
@@ -40,6 +46,7 @@ mod transports;
 mod views;
 
 pub use happening::Happening;
+pub use radio_views::{RadioKind, RadioState, RadioView, SquelchView};
 pub use views::{ChannelView, SessionView};
 
 #[cfg(test)]
@@ -109,6 +116,13 @@ pub enum Input {
         built: Result<(Box<Transport>, String), OfferError>,
     },
     Media(media::Event),
+    /// All radios and desks there are from now on. One that is new or has changed begins anew: nothing is
+    /// known of it until its [`radio::Event::Ready`].
+    Radios(Vec<(RadioId, Arc<radio::Settings>)>),
+    Radio {
+        radio: RadioId,
+        event: radio::Event,
+    },
     Roster(Arc<Roster>),
     /// What the box's clock says now, UTC milliseconds since 1970.
     Clock {
@@ -135,6 +149,15 @@ pub enum Output {
     Forget(TransportId),
     /// `Talker` is for all shards, the rest for the transport's own.
     Media(Command),
+    /// For the threads of a radio.
+    Radio { radio: RadioId, order: radio::Order },
+    /// What its packets are known by, and where they belong: told before anything else about a radio that is new or
+    /// has changed, and whenever its channel comes or goes. No route: nobody can hear it now.
+    RadioPlace {
+        radio: RadioId,
+        transport: TransportId,
+        route: Option<RouteId>,
+    },
     /// For whoever remembers: given before the command that lets packets of a talk flow.
     Happened(Happening),
     /// The dispatchers' work as it is now, to be kept in place of what was given before.
@@ -175,6 +198,9 @@ struct Channel {
     running: Option<Running>,
     /// The last transmissions, oldest first.
     recent: VecDeque<PastTalk>,
+    guard: LoopGuard,
+    /// What the shards were told of it.
+    on_route: changes::OnRoute,
 }
 
 /// A transmission from its grant to its end, as it will be remembered: its talker may be gone by then.
@@ -202,6 +228,7 @@ pub struct Edge {
     connections: BTreeMap<ConnectionId, SessionId>,
     channels: BTreeMap<ChannelId, Channel>,
     transports: BTreeMap<TransportId, (SessionId, ChannelId)>,
+    radios: BTreeMap<RadioId, radios::Radio>,
     /// Whose request is being worked on; its answer carries the number.
     answering: Option<(SessionId, Option<RequestId>)>,
     /// Whose STOP is being worked on, and what it has ended.
@@ -233,10 +260,11 @@ impl Edge {
             connections: BTreeMap::new(),
             channels: BTreeMap::new(),
             transports: BTreeMap::new(),
+            radios: BTreeMap::new(),
             answering: None,
             stopping: None,
             // A page that outlives a restart compares its session with those it is told of.
-            next_session: start.utc_ms,
+            next_session: start.utc_ms.max(radio_members::FIRST_SESSION),
             next_transport: 0,
             next_route: 0,
             // Numbers are not used again, where the clock does not go back either.
@@ -290,6 +318,8 @@ impl Edge {
             Input::Closed { connection, clean } => self.closed(connection, clean, now),
             Input::Built { transport, built } => self.built(transport, built, now),
             Input::Media(event) => self.media(event, now),
+            Input::Radios(radios) => self.replace_radios(radios, now),
+            Input::Radio { radio, event } => self.radio(radio, event, now),
             Input::Roster(roster) => self.replace_roster(roster, now),
             Input::Clock { utc_ms } => self.set_clock(utc_ms, now),
             Input::Kick { session } => {
@@ -300,8 +330,10 @@ impl Edge {
                 for session in sessions {
                     self.dismiss(session, ByeReason::Shutdown, EndReason::Disconnected, now);
                 }
+                self.stop_radios(now);
             }
         }
+        self.settle(now);
         self.tell_changes(now);
     }
 
@@ -320,6 +352,7 @@ impl Edge {
         let ends = silences.into_iter().chain(self.board.calls.next_end());
         let ends = ends.map(|end| self.instant(end));
         let others = lost.into_iter().chain(ends).chain(undone);
+        let others = others.chain(self.radios_due());
         floors.chain(others).min()
     }
 
@@ -345,6 +378,7 @@ impl Edge {
         self.end_silences(now);
         self.end_calls(now);
         self.go_on(now);
+        self.settle(now);
         self.tell_changes(now);
     }
 
@@ -410,10 +444,9 @@ impl Edge {
 
     fn talk(&self, channel: &ChannelId, now: Instant) -> Option<Talk> {
         let talk = self.channels.get(channel)?.floor.talk()?;
-        let ParticipantId::Session(id) = talk.who;
         Some(Talk {
             transmission_id: talk.transmission,
-            talker: self.sessions.get(&id)?.person(id),
+            talker: self.participant(talk.who)?,
             level: talk.level,
             elapsed_ms: now.saturating_duration_since(talk.since).as_millis() as u64,
         })
@@ -421,6 +454,14 @@ impl Edge {
 
     fn person(&self, session: SessionId) -> Option<Person> {
         Some(self.sessions.get(&session)?.person(session))
+    }
+
+    /// As the others see who talks.
+    fn participant(&self, who: ParticipantId) -> Option<Person> {
+        match who {
+            ParticipantId::Session(session) => self.person(session),
+            ParticipantId::Radio(radio) => self.radio_person(radio),
+        }
     }
 
     /// A session as the others on this channel see it.

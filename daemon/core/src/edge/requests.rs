@@ -108,6 +108,7 @@ impl Edge {
             .members
             .iter()
             .filter_map(|id| self.member(*id, channel, now))
+            .chain(self.radio_members(channel, now))
             .collect();
         let message = ServerMessage::Joined {
             channel_id: channel.clone(),

@@ -251,7 +251,7 @@ impl Edge {
         reason: EndReason,
         now: Instant,
     ) -> bool {
-        self.gone_from_floor(session, channel, reason, now);
+        self.gone_from_floor(session.into(), channel, reason, now);
         let joined = self
             .sessions
             .get_mut(&session)

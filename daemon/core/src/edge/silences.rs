@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::radio_members::is_radio;
 use super::{Edge, Happening};
 use crate::dispatch::{MOST_MINUTES, Silence};
 use crate::floor;
@@ -24,9 +25,7 @@ impl Edge {
         let meant = talk.filter(|talk| only.is_none_or(|only| only == talk.transmission));
         let who = meant.map(|talk| talk.who);
         if let (Some(who), Some(by)) = (who, self.person(session)) {
-            let ParticipantId::Session(talker) = who;
-            let talker = self.sessions.get(&talker).map(|s| s.user.clone());
-            if let Some(talker) = talker {
+            if let Some(talker) = self.participant(who).map(|talker| talker.user_id) {
                 tracing::info!(channel = %channel_id, %talker, by = %by.user_id, "talk ended by a dispatcher");
                 let channel = channel_id.clone();
                 self.happened(Happening::TalkCut {
@@ -56,7 +55,7 @@ impl Edge {
             let message = format!("a silence lasts 1 to {MOST_MINUTES} minutes");
             return self.error(session, ErrorCode::BadMessage, &message);
         }
-        if self.roster.rights(&user, &channel).is_none() {
+        if self.roster.rights(&user, &channel).is_none() && !self.is_radio_of(&user, &channel) {
             let message = "nobody of that name belongs to this channel";
             return self.error(session, ErrorCode::NotFound, message);
         }
@@ -118,7 +117,11 @@ impl Edge {
 
     pub(super) fn check_silences(&mut self) {
         let roster = self.roster.clone();
-        let belongs = |c: &ChannelId, user: &UserId| roster.rights(user, c).is_some();
+        // Those of radios outlive a restart, too: at its beginning no radio is known yet.
+        let belongs = |c: &ChannelId, user: &UserId| {
+            let of_radio = is_radio(user) && roster.channels.contains_key(c);
+            of_radio || roster.rights(user, c).is_some()
+        };
         if self.board.silences.retain(belongs) {
             self.changed.board = true;
         }
@@ -126,15 +129,16 @@ impl Edge {
 
     fn take_from_floor(&mut self, user: &UserId, channel: &ChannelId, now: Instant) {
         let reason = EndReason::Silenced;
-        for session in self.sessions_of(user) {
-            let who = session.into();
+        let sessions = self.sessions_of(user).into_iter().map(ParticipantId::from);
+        let radios = self.radio_of_user(user).map(ParticipantId::from);
+        for who in sessions.chain(radios).collect::<Vec<_>>() {
             let floor = self.channels.get(channel).map(|c| &c.floor);
             let Some(floor) = floor.filter(|floor| floor.level_of(who).is_some()) else {
                 continue;
             };
             let waits = floor.talk().is_none_or(|talk| talk.who != who);
             self.floor(channel, floor::Input::End { who, reason }, now);
-            if waits {
+            if let (true, ParticipantId::Session(session)) = (waits, who) {
                 let message = ServerMessage::StartFailed {
                     channel_id: channel.clone(),
                     reason: DenyReason::Silenced,
@@ -167,6 +171,9 @@ impl Edge {
             if self.joined_mut(session, channel).is_some() {
                 self.announce_on(session, channel, now);
             }
+        }
+        if let Some(radio) = self.radio_of_user(user) {
+            self.announce_radio(radio, now);
         }
         if let Some(asked) = asked {
             self.answer(asked, message);

@@ -85,6 +85,9 @@ impl Edge {
 
     pub(super) fn media(&mut self, event: media::Event, now: Instant) {
         let transport = event.transport();
+        if let Some((radio, channel)) = self.radio_of_transport(transport) {
+            return self.radio_media(radio, &channel, event, now);
+        }
         let Some((session, channel)) = self.transports.get(&transport).cloned() else {
             return;
         };
@@ -129,7 +132,7 @@ impl Edge {
         }
     }
 
-    fn heard(&mut self, channel: ChannelId, transmission: TransmissionId, heard: Heard) {
+    pub(super) fn heard(&mut self, channel: ChannelId, transmission: TransmissionId, heard: Heard) {
         let recent = self.channels.get(&channel).map(|c| &c.recent);
         let same = |talk: &&PastTalk| talk.transmission_id == transmission;
         let talk = recent.and_then(|recent| recent.iter().rev().find(same));

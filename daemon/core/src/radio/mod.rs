@@ -12,13 +12,18 @@ pub mod chain;
 pub mod drift;
 pub mod filters;
 pub mod gate;
+pub mod keying;
+pub mod lease;
 pub mod levels;
 pub mod limiter;
+pub mod loop_guard;
 mod morse;
 pub mod player;
 pub mod playout;
+pub mod squelch;
 pub mod tones;
 pub mod vox;
+pub mod wizard;
 
 #[cfg(test)]
 mod signals;
@@ -120,7 +125,8 @@ pub enum Event {
         receiver: bool,
         transmitter: bool,
     },
-    /// All that was to be played has left the sound card, this long ago or more.
+    /// After [`Order::EndPlay`] or a tone: all that was to be played has left the sound card. `at` is when that was
+    /// noticed, never before the order it answers came.
     Drained {
         at: Instant,
     },
@@ -140,7 +146,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Send what is received, from this moment of the past on. `delayed`: at its own pace, so late from end
-    /// to end; else what has gathered is sent at once, with its own timestamps.
+    /// to end; else what has gathered is sent at once, with its own timestamps. Again for the same
+    /// transmission: someone went on speaking, and it goes on as late as it was.
     Receive {
         transmission: TransmissionId,
         from: Instant,
@@ -156,7 +163,8 @@ pub enum Order {
         until: Instant,
     },
     Unkey,
-    /// A talk begins whose packets come from the route: hold its sound back until then.
+    /// A talk begins whose packets come from the route: hold its sound back until then. What is left of the talk
+    /// before, or of a tone, is played out first.
     Play {
         transmission: TransmissionId,
         not_before: Instant,
