@@ -4,6 +4,7 @@
 
 use std::f32::consts::TAU;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,12 +50,13 @@ impl PulseAudio {
                 "--high-priority=no",
                 "--log-level=error",
             ])
+            // The door opens last, when all is there.
+            .arg(format!("--load={}", sink("rx")))
+            .arg(format!("--load={}", sink("tx")))
             .arg(format!(
                 "--load=module-native-protocol-unix socket={} auth-anonymous=1",
                 socket.display()
             ))
-            .arg(format!("--load={}", sink("rx")))
-            .arg(format!("--load={}", sink("tx")))
             .env("XDG_RUNTIME_DIR", folder)
             .env("HOME", folder)
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
@@ -62,7 +64,7 @@ impl PulseAudio {
             .spawn()
             .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
+        while UnixStream::connect(&socket).is_err() {
             assert!(
                 Instant::now() < until,
                 "PulseAudio (package pulseaudio) does not start"
