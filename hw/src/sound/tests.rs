@@ -94,6 +94,7 @@ fn alsa_settings(folder: &Path) -> String {
         pcm("tx", "tx"),
         pcm("far_mouth", "rx"),
         pcm("far_ear", "tx.monitor"),
+        pcm("strict", "tx").replace('}', "handle_underrun 1 }"),
     ]
     .concat()
 }
@@ -160,6 +161,23 @@ fn inside() {
         tx.progress().played > stands + u64::from(RATE) / 10
     });
     far_ear.hears(true);
+
+    // It runs dry: that is counted, and it goes on.
+    let mut strict =
+        CardPlayback::open(&"pcm:rx,strict".parse().unwrap(), Side::Mono, None).unwrap();
+    soon("it runs dry", || {
+        for _ in 0..5 {
+            strict.write(&[0.0; PERIOD]).unwrap();
+        }
+        sleep(Duration::from_millis(200));
+        strict.xruns() > 0
+    });
+    let played = strict.progress().unwrap().played;
+    soon("it goes on", || {
+        strict.write(&[0.0; PERIOD]).unwrap();
+        strict.progress().unwrap().played > played
+    });
+    drop(strict);
 
     // It is pulled: both are told at once, and it is found again when it is put back.
     drop(server);
