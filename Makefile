@@ -2,7 +2,7 @@
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 help:   ## list these words
-	@sed -nE 's/^([a-z]+):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run:    ## build the box, start it here and print a link and a QR code for each person
 	@tests/setup/machine run && cargo run --locked -p pttd -- run --invite-everyone --config tests/setup/run.toml --state run
@@ -16,4 +16,10 @@ test:   ## check, then every test, with real browsers
 bench:  ## measure, and print the figures as a table
 	@tests/setup/machine test && tests/setup/bench
 
-.PHONY: help run check test bench
+cross:  ## build pttd for 64-bit ARM
+	@tests/setup/machine cross && tests/setup/cross
+
+test-vm: ## boot that in a machine with real GPIO, serial, USB and sound drivers, and test it there
+	@tests/setup/machine vm && tests/vm/test
+
+.PHONY: help run check test bench cross test-vm

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderName;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::site::Site;
+use crate::site::{Door, Site};
 
 /// How long an answer may take on a busy machine. A test that waits so long fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ pub struct Client {
     last_id: u64,
 }
 
-impl Site {
+impl Door {
     /// Opens `/ws` with these headers: a socket nobody has said HELLO on, and the subprotocol it was given.
     pub async fn websocket(&self, headers: &[(&str, &str)]) -> Result<(Socket, String), Refused> {
         let mut request = format!("wss://127.0.0.1:{}/ws", self.ready.https.port())
@@ -125,16 +125,6 @@ impl Site {
         device.context("sign-in gives a device credential")
     }
 
-    /// Invited, signed in and connected.
-    pub async fn client(&self, user: &str) -> Result<Client> {
-        self.client_in(user, Encoding::Json).await
-    }
-
-    pub async fn client_in(&self, user: &str, encoding: Encoding) -> Result<Client> {
-        let device = self.redeem(&self.invite(user)?.secret).await?;
-        self.readmit(user, &device, encoding, None).await
-    }
-
     /// The same device again.
     pub async fn readmit(
         &self,
@@ -153,6 +143,18 @@ impl Site {
             resume,
         };
         Client::over(socket, encoding, user, Some(hello)).await
+    }
+}
+
+impl Site {
+    /// Invited, signed in and connected.
+    pub async fn client(&self, user: &str) -> Result<Client> {
+        self.client_in(user, Encoding::Json).await
+    }
+
+    pub async fn client_in(&self, user: &str, encoding: Encoding) -> Result<Client> {
+        let device = self.redeem(&self.invite(user)?.secret).await?;
+        self.readmit(user, &device, encoding, None).await
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::client::PATIENCE;
-use crate::site::Site;
+use crate::site::Door;
 
 #[derive(Debug)]
 pub struct Answer {
@@ -42,7 +42,7 @@ impl Answer {
     }
 }
 
-impl Site {
+impl Door {
     /// A connection that trusts this box's CA and nothing else.
     pub async fn tls(&self) -> Result<TlsStream<TcpStream>> {
         let connector = self.connector.get_or_try_init(|| self.trust()).await?;

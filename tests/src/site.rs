@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -37,15 +38,37 @@ pub struct Invitation {
 }
 
 pub struct Site {
-    pub ready: Ready,
+    door: Door,
     dir: TempDir,
     settings: String,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     expected_errors: Vec<&'static str>,
     log_level: Option<&'static str>,
+}
+
+/// How a box is reached, wherever it runs.
+pub struct Door {
+    pub ready: Ready,
     /// What its clients trust.
     pub(crate) connector: OnceCell<TlsConnector>,
+}
+
+impl Door {
+    pub fn of(ready: Ready) -> Door {
+        Door {
+            ready,
+            connector: OnceCell::new(),
+        }
+    }
+}
+
+impl Deref for Site {
+    type Target = Door;
+
+    fn deref(&self) -> &Door {
+        &self.door
+    }
 }
 
 /// A box with the built-in roster: anna, ben and carla, who all talk on ops, security and stage.
@@ -117,13 +140,12 @@ impl SiteBuilder {
         let (child, ready) = spawn(dir.path(), &log, self.log_level).await?;
         Ok(Site {
             log_level: self.log_level,
-            ready,
+            door: Door::of(ready),
             dir,
             settings: self.settings,
             child,
             log,
             expected_errors: self.expected_errors,
-            connector: OnceCell::new(),
         })
     }
 }
@@ -332,7 +354,7 @@ impl Site {
         // Sound's ports are told anew to whoever connects; another's may have taken the next one meanwhile.
         let Ready { https, plain, .. } = &self.ready;
         write_settings(self.dir.path(), https.port(), plain.port(), &self.settings)?;
-        (self.child, self.ready) = spawn(self.dir.path(), &self.log, self.log_level).await?;
+        (self.child, self.door.ready) = spawn(self.dir.path(), &self.log, self.log_level).await?;
         Ok(())
     }
 }

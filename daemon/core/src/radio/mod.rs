@@ -8,15 +8,34 @@
 //! each direction of sound, see and carry them out. The machines for sound live here as well and know no
 //! clock and no sound card.
 
+pub mod chain;
+pub mod drift;
+pub mod filters;
+pub mod gate;
 pub mod keying;
 pub mod lease;
+pub mod levels;
+pub mod limiter;
 pub mod loop_guard;
+mod morse;
+pub mod player;
+pub mod playout;
 pub mod squelch;
+pub mod tones;
+pub mod vox;
+
+#[cfg(test)]
+mod signals;
+pub mod wizard;
 
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, TransmissionId};
 use crate::wire::signal::Level;
+
+/// Samples a second, everywhere; one period of 10 ms.
+pub const RATE: u32 = 48_000;
+pub const PERIOD: usize = 480;
 
 /// What the edge has to know of a radio or a desk.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +147,7 @@ pub enum Event {
 pub enum Order {
     /// Send what is received, from this moment of the past on. `delayed`: at its own pace, so late from end
     /// to end; else what has gathered is sent at once, with its own timestamps. Again for the same
-    /// transmission: someone went on speaking, and it goes on as late as it was.
+    /// transmission: someone went on speaking before all of it was out.
     Receive {
         transmission: TransmissionId,
         from: Instant,
