@@ -8,8 +8,11 @@
 mod carrier;
 mod errno;
 mod open;
+mod sysfs;
 
 pub mod bench;
+pub mod cm108;
+pub mod gpio;
 pub mod serial;
 pub mod spec;
 

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bench;
 use crate::carrier::{Always, Serial, Tree, Vox};
 use crate::serial::SerialPorts;
 use crate::spec::{CarrierSpec, Detector, PttSpec, SerialInput, Side, SoundSpec};
-use crate::{Capture, Carrier, HwError, Playback, Ptt};
+use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio};
 
 /// What detectors need that are not wires of their own.
 #[derive(Clone)]
@@ -36,9 +35,21 @@ pub fn open_ptt(
             line,
             active_low,
         } => Ok(Box::new(ports.ptt(port, *line, *active_low)?)),
-        PttSpec::Gpio { .. } | PttSpec::Cm108 { .. } => Err(HwError::Missing {
-            what: spec.to_string(),
-        }),
+        PttSpec::Gpio { line, active_low } => {
+            Ok(Box::new(gpio::Output::open(line, *active_low, "pttd PTT")?))
+        }
+        PttSpec::Cm108 {
+            device,
+            gpio,
+            active_low,
+        } => {
+            let hidraw = cm108::find(device, sound)?;
+            Ok(Box::new(cm108::Cm108Ptt::open(
+                &hidraw,
+                *gpio,
+                *active_low,
+            )?))
+        }
         PttSpec::Bench(path) => Ok(Box::new(bench::BenchPtt::open(path)?)),
     }
 }
@@ -69,10 +80,19 @@ fn open_detector(detector: &Detector, inputs: &Inputs) -> Result<Box<dyn Carrier
             port: port.clone(),
             line: *line,
         }),
-        Detector::Gpio { .. } | Detector::Cm108 { .. } => {
-            return Err(HwError::Missing {
-                what: detector.to_string(),
-            });
+        Detector::Gpio {
+            line,
+            active_low,
+            bias,
+        } => Box::new(gpio::Input::open(
+            line,
+            *active_low,
+            *bias,
+            inputs.debounce,
+        )?),
+        Detector::Cm108 { device, key } => {
+            let hidraw = cm108::find(device, &inputs.sound)?;
+            Box::new(cm108::Cm108Carrier::open(&hidraw, *key)?)
         }
         Detector::Bench(path) => Box::new(bench::BenchCarrier::open(path)?),
     })

@@ -10,9 +10,17 @@ use super::{CarrierSpec, Cm108Device, Detector, GpioLine, PttSpec, SerialOutput,
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     Gpio(GpioLine),
-    Cm108 { device: String, gpio: u8 },
-    Serial { port: PathBuf, line: SerialOutput },
-    Sound { card: String, side: Side },
+    /// All of its GPIOs: each order to it sets them all.
+    Cm108(String),
+    Serial {
+        port: PathBuf,
+        line: SerialOutput,
+    },
+    /// Hardware opens once; a side of its own is for names of alsa-lib alone, which can share a card.
+    Sound {
+        card: String,
+        side: Side,
+    },
     BenchPtt(PathBuf),
 }
 
@@ -32,7 +40,7 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Claim::Gpio(line) => write!(f, "the GPIO line {line}"),
-            Claim::Cm108 { device, gpio } => write!(f, "GPIO {gpio} of the CM108 {device}"),
+            Claim::Cm108(device) => write!(f, "the CM108 {device}"),
             Claim::Serial { port, line } => {
                 write!(f, "the line {line} of the serial port {}", port.display())
             }
@@ -49,13 +57,10 @@ pub fn ptt_claims(ptt: &PttSpec, sound: &SoundSpec) -> Vec<Claim> {
     match ptt {
         PttSpec::None => Vec::new(),
         PttSpec::Gpio { line, .. } => vec![Claim::Gpio(line.clone())],
-        PttSpec::Cm108 { device, gpio, .. } => vec![Claim::Cm108 {
-            device: match device {
-                Cm108Device::Auto => format!("of {sound}"),
-                other => other.to_string(),
-            },
-            gpio: *gpio,
-        }],
+        PttSpec::Cm108 { device, .. } => vec![Claim::Cm108(match device {
+            Cm108Device::Auto => format!("of {sound}"),
+            other => other.to_string(),
+        })],
         PttSpec::Serial { port, line, .. } => vec![Claim::Serial {
             port: port.clone(),
             line: *line,
@@ -80,15 +85,15 @@ pub fn carrier_claims(carrier: &CarrierSpec) -> Vec<Claim> {
 }
 
 pub fn sound_claims(sound: &SoundSpec, side: Side) -> Vec<Claim> {
-    let of = |card: String| Claim::Sound { card, side };
+    let of = |card, side| Claim::Sound { card, side };
     match sound {
         // alsa-lib's names may stand for two different cards.
         SoundSpec::Pcm { capture, playback } => vec![
-            of(format!("{capture} (capture)")),
-            of(format!("{playback} (playback)")),
+            of(format!("{capture} (capture)"), side),
+            of(format!("{playback} (playback)"), side),
         ],
         // Each is its own.
         SoundSpec::Simulated => Vec::new(),
-        other => vec![of(other.to_string())],
+        other => vec![of(other.to_string(), Side::Mono)],
     }
 }

@@ -334,17 +334,17 @@ impl FromStr for SoundSpec {
                 Ok(SoundSpec::Card(id.to_string()))
             }
             ("usb", port) => Ok(SoundSpec::Usb(usb_port(port)?)),
-            ("pcm", names) => {
-                let (capture, playback) = names.split_once(',').unwrap_or((names, names));
-                let good = |name: &str| !name.is_empty() && !name.contains('\0');
-                match good(capture) && good(playback) {
-                    true => Ok(SoundSpec::Pcm {
-                        capture: capture.trim().to_string(),
-                        playback: playback.trim().to_string(),
-                    }),
-                    false => Err(unknown()),
-                }
-            }
+            ("pcm", names) => match pcm_names(names).as_deref() {
+                Some([both]) => Ok(SoundSpec::Pcm {
+                    capture: both.clone(),
+                    playback: both.clone(),
+                }),
+                Some([capture, playback]) => Ok(SoundSpec::Pcm {
+                    capture: capture.clone(),
+                    playback: playback.clone(),
+                }),
+                _ => Err(unknown()),
+            },
             ("bench", name) => Ok(SoundSpec::Bench(path(name, text)?)),
             _ => Err(unknown()),
         }
@@ -455,6 +455,24 @@ fn path(name: &str, whole: &str) -> Result<PathBuf, HwError> {
             "{whole:?}: {name:?} is not a path that starts with /"
         ))),
     }
+}
+
+/// Names of alsa-lib may have commas of their own: `hw:Loopback,1,0`, `hw:CARD=A,DEV=0`.
+fn pcm_names(text: &str) -> Option<Vec<String>> {
+    let belongs_to_the_last = |part: &str| {
+        let number = part.bytes().all(|b| b.is_ascii_digit());
+        let key = part.split_once('=').map(|(key, _)| key);
+        number || key.is_some_and(|key| key.bytes().all(|b| b.is_ascii_uppercase()))
+    };
+    let mut names: Vec<String> = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        match names.last_mut() {
+            Some(name) if belongs_to_the_last(part) => *name = format!("{name},{part}"),
+            _ => names.push(part.to_string()),
+        }
+    }
+    let good = |name: &String| !name.is_empty() && !name.contains('\0');
+    names.iter().all(good).then_some(names)
 }
 
 /// `1-1.2`: the bus and the ports from the root down, as in /sys/bus/usb/devices.

@@ -42,6 +42,8 @@ fn a_sound_card_reads_as_it_is_written() {
         "usb:1-1.2",
         "pcm:pulse",
         "pcm:in,out",
+        "pcm:hw:Loopback,1,0,hw:Loopback,0,0",
+        "pcm:hw:CARD=A,DEV=0,plug:b",
         "bench:/tmp/air.sock",
         "simulated",
     ] {
@@ -63,6 +65,7 @@ fn what_means_nothing_is_refused_with_what_would() {
     assert!(sentence::<SoundSpec>("hw:0").contains("card:ID"));
     assert!(sentence::<SoundSpec>("usb:1.2").contains("1-1.2"));
     assert!(sentence::<SoundSpec>("pcm:").contains("pcm:NAME"));
+    assert!(sentence::<SoundSpec>("pcm:a,b,c").contains("pcm:NAME"));
     assert!(sentence::<LampSpec>("cm108:auto").contains("no lamp"));
     assert!(sentence::<CarrierSpec>("").contains("no detector"));
     assert!(sentence::<CarrierSpec>("gpio:A and").contains("missing at the end"));
@@ -109,11 +112,17 @@ fn what_would_clash_in_the_hardware_clashes_in_the_settings() {
     assert!(!ptt("serial:/dev/ttyS0#rts")[0].clashes(&ptt("serial:/dev/ttyS0#dtr")[0]));
     assert!(ptt("gpio:P")[0].clashes(&carrier_claims(&"vox and gpio:P".parse().unwrap())[0]));
     let sound = |text: &str, side| sound_claims(&text.parse().unwrap(), side);
+    let left = &sound("pcm:A", Side::Left)[0];
+    assert!(left.clashes(&sound("pcm:A", Side::Mono)[0]));
+    assert!(!left.clashes(&sound("pcm:A", Side::Right)[0]));
+    assert!(!left.clashes(&sound("pcm:B,A", Side::Left)[0]));
+    assert_eq!(
+        left.to_string(),
+        "the left side of the sound card A (capture)"
+    );
     let left = &sound("card:A", Side::Left)[0];
-    assert!(left.clashes(&sound("card:A", Side::Mono)[0]));
-    assert!(!left.clashes(&sound("card:A", Side::Right)[0]));
-    assert!(!left.clashes(&sound("card:B", Side::Left)[0]));
-    assert_eq!(left.to_string(), "the left side of the sound card card:A");
+    assert!(left.clashes(&sound("card:A", Side::Right)[0]));
+    assert!(ptt("cm108:auto#3")[0].clashes(&ptt("cm108:auto#4")[0]));
     assert!(sound("simulated", Side::Mono).is_empty());
 }
 
