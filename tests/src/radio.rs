@@ -12,7 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::api::Api;
-use crate::site::SiteBuilder;
+use crate::phone::Phone;
+use crate::site::{Site, SiteBuilder, site};
+use crate::sound::{Sound, encoded_at_once};
 
 /// How long anything may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +22,43 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const SOUND: f32 = 0.002;
 /// Nobody tells when the far end has changed, so it is looked at this often.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Dana dispatches, Anna and Ben talk.
+pub const ROSTER: &str = r#"
+channel = [{ id = "ops", name = "Operations" }, { id = "stage", talk_limit = "5s" }]
+user = [
+    { id = "dana", name = "Dana", role = "dispatch", channels = ["ops", "stage"] },
+    { id = "anna", name = "Anna", channels = ["ops", "stage"] },
+    { id = "ben", name = "Ben", channels = ["ops", "stage"] },
+]
+"#;
+
+/// Begins with a voice, and is known from others by its sound.
+pub const SENTENCE: &str =
+    "all units, all units, the main gate is open, the queue reaches the tram stop";
+
+/// A box of [`ROSTER`]'s with one radio, hall, on ops, which has found it.
+pub async fn wired(more: &str) -> Result<(Radio, Site)> {
+    let hall = Radio::new("hall")?;
+    let site = site().roster(ROSTER).radio(&hall, more).start().await?;
+    site.api("dana").await?.radio_is_ready("hall").await?;
+    Ok((hall, site))
+}
+
+impl Phone {
+    /// Presses, says all of this (48 kHz) and lets go.
+    pub async fn tells(&mut self, channel: &str, samples: &[f32]) -> Result<()> {
+        self.tells_packets(channel, &encoded_at_once(samples, 0)?)
+            .await
+    }
+
+    pub async fn tells_packets(&mut self, channel: &str, sound: &Sound) -> Result<()> {
+        self.on(channel)?.sounds_like(sound)?;
+        self.press(channel).await?;
+        self.on(channel)?.says(sound.len() as u32).await?;
+        self.release(channel).await.map(drop)
+    }
+}
 
 pub struct Radio {
     pub id: String,
@@ -107,6 +146,13 @@ impl Radio {
     pub async fn is_unkeyed(&self) -> Result<Instant> {
         self.until("unkeyed", |air| !air.is_keyed()).await?;
         self.last_change(false)
+    }
+
+    /// When it came up first after that.
+    pub fn is_keyed_since(&self, since: Instant) -> Result<Instant> {
+        let history = self.air.ptt_history();
+        let up = history.iter().find(|(at, keyed)| *keyed && *at >= since);
+        up.map(|(at, _)| *at).context("it was not keyed")
     }
 
     fn last_change(&self, to: bool) -> Result<Instant> {
