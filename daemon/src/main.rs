@@ -144,6 +144,8 @@ take them off the issuer's list as well.")]
     Device(commands::Device),
     /// List the devices that are signed in now, and send one away.
     Session(commands::Session),
+    /// List what a radio may be wired to: sound cards, GPIO lines, CM108 fobs and serial ports.
+    Devices(commands::Devices),
     /// Read the journal: who did what, when and from where, newest last.
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
@@ -267,6 +269,7 @@ fn main() -> ExitCode {
         Command::Poster(poster) => poster.run(),
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
+        Command::Devices(devices) => devices.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
         Command::Recordings { files, what } => self::recordings(&files, what),
