@@ -41,6 +41,7 @@ use crate::signaling::{self, Signaling};
 use crate::store::{By, Records, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
+use crate::wizard::Wizard;
 use crate::{listen, roster_file, show, utc};
 
 /// Names and addresses of the machine come and go.
@@ -148,7 +149,7 @@ pub async fn run(options: Options) -> Result<()> {
     let radios = Radios::new(
         &settings,
         radio::Surroundings {
-            config: options.config,
+            config: options.config.clone(),
             read: options.read_again,
             reactor: inbox.clone(),
             events: reactor.radio_events(),
@@ -171,6 +172,7 @@ pub async fn run(options: Options) -> Result<()> {
             recordings_bytes,
             since: Instant::now(),
             radios: radios.clone(),
+            wizard: Wizard::new(options.config.clone()),
             radio_streams: api::radio_streams(),
             stop: stop.clone(),
         }),

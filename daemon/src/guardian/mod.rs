@@ -28,8 +28,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use pttd_hw::HwError;
-use pttd_hw::spec::{CarrierSpec, Detector, PttSpec, SoundSpec};
+use pttd_hw::spec::{Detector, PttSpec};
 
 use crate::Files;
 use crate::config::Settings;
@@ -81,25 +80,29 @@ impl Wires {
     pub fn of(settings: &Settings) -> Wires {
         let state = &settings.state.dir;
         let radios = settings.radio.iter();
-        let outputs = radios.filter_map(|radio| {
-            let ptt = radio.ptt(state);
-            (ptt != PttSpec::None).then(|| Output {
-                radio: radio.id.as_str().to_string(),
-                ptt,
-                sound: radio.sound(state),
-                tot: radio.tot,
-            })
+        let outputs = radios.clone().map(|radio| Output {
+            radio: radio.id.as_str().to_string(),
+            ptt: radio.ptt(state),
+            sound: radio.sound(state),
+            tot: radio.tot,
         });
-        let receivers = settings.radio.iter().filter(|radio| radio.receive);
-        let carriers = receivers.map(|radio| radio.carrier(state));
+        let carriers = radios
+            .filter(|radio| radio.receive)
+            .map(|radio| radio.carrier(state));
         let buttons = settings.desk.iter().map(|desk| desk.button.clone());
-        let ports = carriers.chain(buttons).flat_map(|carrier| {
-            let ports = carrier.serial_ports().into_iter();
-            ports.map(Path::to_path_buf).collect::<Vec<_>>()
-        });
+        let mut ports = BTreeSet::new();
+        for listened_to in carriers.chain(buttons) {
+            for detector in listened_to.detectors() {
+                if let Detector::Serial { port, .. } = detector {
+                    ports.insert(port.clone());
+                }
+            }
+        }
         Wires {
-            outputs: outputs.collect(),
-            ports: ports.collect(),
+            outputs: outputs
+                .filter(|output| output.ptt != PttSpec::None)
+                .collect(),
+            ports,
             lease: settings.guardian.lease,
         }
     }
