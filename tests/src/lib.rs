@@ -14,6 +14,7 @@ pub mod load;
 pub mod microphone;
 pub mod phone;
 pub mod pulse;
+pub mod radio;
 pub mod site;
 pub mod sound;
 pub mod talk_page;
