@@ -83,6 +83,8 @@ struct Inner {
     around: Surroundings,
     link: Arc<Link>,
     numbers: Numbers,
+    /// Of simulated radios that are about to be started.
+    airs: Mutex<BTreeMap<String, Air>>,
     wired: Mutex<BTreeMap<RadioId, Radio>>,
     /// One change of the settings at a time.
     changing: tokio::sync::Mutex<()>,
@@ -100,6 +102,13 @@ struct Radio {
     air: Option<Arc<Air>>,
     /// Last: they end when dropped.
     threads: Vec<Running>,
+}
+
+/// What a radio's threads will do, once the edge knows of it.
+struct Parts {
+    radio: RadioId,
+    receiving: Option<Receiving>,
+    transmitting: Option<Transmitting>,
 }
 
 /// A radio as the reactor is told of it.
@@ -132,12 +141,20 @@ impl Radios {
                 let _ = events.try_send((*radio, event));
             }
         };
+        // The guardian looks for the lines of simulated radios at once.
+        let mut airs = BTreeMap::new();
+        for plan in Plan::of_all(settings) {
+            if let Some(air) = plan.listen()? {
+                airs.insert(plan.id().to_string(), air);
+            }
+        }
         let (config, health) = (around.config.clone(), around.health.clone());
         let link = Link::start(guardian_link::Setup::of(settings, config, health, report)?)?;
         Ok(Radios(Some(Arc::new(Inner {
             around,
             link,
             numbers,
+            airs: Mutex::new(airs),
             wired: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         }))))
@@ -261,9 +278,30 @@ impl Inner {
             self.wait_until_idle(id).await?;
         }
         let inner = self.clone();
-        let (seats, changed) =
+        let (prepared, changed) =
             tokio::task::spawn_blocking(move || inner.exchange(&gone, plans)).await??;
+        let seats = {
+            let wired = self.wired();
+            let seat = |(number, radio): (&RadioId, &Radio)| Seat {
+                radio: *number,
+                settings: radio.plan.edge.clone(),
+                door: radio.door.clone(),
+            };
+            wired.iter().map(seat).collect()
+        };
+        // What a thread tells of a radio the edge does not know yet would be lost.
         self.around.reactor.set_radios(seats).await;
+        for parts in prepared {
+            let mut wired = self.wired();
+            let Some(radio) = wired.get_mut(&parts.radio) else {
+                continue;
+            };
+            let id = radio.plan.id();
+            let receiving = parts.receiving.map(|part| Running::start(id, part));
+            let transmitting = parts.transmitting.map(|part| Running::start(id, part));
+            let threads = receiving.into_iter().chain(transmitting);
+            radio.threads = threads.collect::<Result<_>>()?;
+        }
         self.tell_lines();
         Ok(changed)
     }
@@ -310,9 +348,13 @@ impl Inner {
         }
     }
 
-    /// Blocking: ends the threads of those that are gone or changed, and starts the others. All that run then, and
-    /// how many were touched.
-    fn exchange(&self, gone: &[(RadioId, String)], plans: Vec<Plan>) -> Result<(Vec<Seat>, usize)> {
+    /// Blocking: ends the threads of those that are gone or changed, and prepares the others'. How many were touched.
+    fn exchange(
+        &self,
+        gone: &[(RadioId, String)],
+        plans: Vec<Plan>,
+    ) -> Result<(Vec<Parts>, usize)> {
+        let mut prepared = Vec::new();
         let ended: Vec<Radio> = {
             let mut wired = self.wired();
             let gone = gone.iter();
@@ -340,23 +382,26 @@ impl Inner {
                 sound = plan.shown(&plan.sound),
                 "a radio is wired"
             );
-            let radio = self.start(number, plan)?;
+            let (radio, parts) = self.prepare(number, plan)?;
             self.wired().insert(number, radio);
+            prepared.push(parts);
             changed += 1;
         }
-        let wired = self.wired();
-        let seat = |(number, radio): (&RadioId, &Radio)| Seat {
-            radio: *number,
-            settings: radio.plan.edge.clone(),
-            door: radio.door.clone(),
-        };
-        Ok((wired.iter().map(seat).collect(), changed))
+        Ok((prepared, changed))
     }
 
-    fn start(&self, number: RadioId, plan: Plan) -> Result<Radio> {
+    fn prepare(&self, number: RadioId, plan: Plan) -> Result<(Radio, Parts)> {
         let around = &self.around;
         let id = plan.id().to_string();
-        let air = plan.air.as_deref().map(Air::listen).transpose()?;
+        let known = self
+            .airs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        let air = match known {
+            Some(air) => Some(air),
+            None => plan.listen()?,
+        };
         let ident = ident(&plan.ident).with_context(|| format!("the radio {id:?}"))?;
         let plan = Arc::new(plan);
         let gauges = Arc::<Gauges>::default();
@@ -371,7 +416,11 @@ impl Inner {
                 gauges.clone(),
             )
         };
-        let mut threads = Vec::new();
+        let mut parts = Parts {
+            radio: number,
+            receiving: None,
+            transmitting: None,
+        };
         let mut door = Door {
             receiver: None,
             transmitter: None,
@@ -385,7 +434,7 @@ impl Inner {
             let (fan_outs, link) = (around.fan_outs.clone(), self.link.clone());
             let (plan, gauges) = (plan.clone(), gauges.clone());
             let part = Receiving::new(plan, orders, teller(&ready), fan_outs, gauges, link);
-            threads.push(Running::start(&id, part)?);
+            parts.receiving = Some(part);
         }
         if plan.edge.transmits {
             let (orders_in, orders) = sync_channel(ORDERS);
@@ -393,16 +442,17 @@ impl Inner {
             (door.transmitter, door.taps) = (Some(orders_in), Some(taps_in));
             let (plan, gauges, teller) = (plan.clone(), gauges.clone(), teller(&ready));
             let part = Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
-            threads.push(Running::start(&id, part)?);
+            parts.transmitting = Some(part);
         }
-        Ok(Radio {
+        let radio = Radio {
             plan,
             gauges,
             keyer,
             door: Arc::new(door),
             air: air.map(Arc::new),
-            threads,
-        })
+            threads: Vec::new(),
+        };
+        Ok((radio, parts))
     }
 
     async fn look_after(&self) {
