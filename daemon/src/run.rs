@@ -172,11 +172,7 @@ pub async fn run(options: Options) -> Result<()> {
             recordings_bytes,
             since: Instant::now(),
             radios: radios.clone(),
-<<<<<<< HEAD
-            wizard: Wizard::new(options.config),
-=======
             wizard: Wizard::new(options.config.clone()),
->>>>>>> main
             radio_streams: api::radio_streams(),
             stop: stop.clone(),
         }),
