@@ -7,6 +7,7 @@ pub mod browser;
 pub mod client;
 pub mod dispatch_page;
 pub mod endpoint;
+pub mod guest;
 pub mod http;
 pub mod load;
 pub mod microphone;

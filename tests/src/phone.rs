@@ -29,6 +29,8 @@ pub struct Heard {
     pub marker: bool,
     /// What it says; none where it is no word of ours.
     pub word: Option<Word>,
+    /// Opus.
+    pub payload: Vec<u8>,
 }
 
 pub struct Phone {
@@ -384,11 +386,12 @@ impl Transport {
     }
 }
 
-/// The box's address, from the first candidate of its answer.
+/// The box's address, from the first candidate of its answer that a phone on this machine reaches.
 fn candidate(sdp: &str) -> Result<SocketAddr> {
     let line = sdp
         .lines()
-        .find_map(|line| line.strip_prefix("a=candidate:"));
+        .filter_map(|line| line.strip_prefix("a=candidate:"))
+        .find(|line| line.contains(" 127.0.0.1 "));
     let line = line.with_context(|| format!("the answer has a candidate: {sdp}"))?;
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
@@ -420,6 +423,7 @@ impl World for Line {
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
             word: Word::decode(&packet.payload),
+            payload: packet.payload.to_vec(),
         });
     }
 }
