@@ -1,7 +1,7 @@
 //! Says when lines and sounds go up and down, each with the machine's own clock:
 //!
 //! ```text
-//! watch PTT1=/sys/devices/platform/gpio-sim.0/gpiochip1/sim_gpio0/value heard=hw:Loopback,1,0
+//! witness PTT1=/sys/devices/platform/gpio-sim.0/gpiochip1/sim_gpio0/value heard=hw:Loopback,1,0
 //! 81234.5 PTT1 1
 //! 81391.0 heard 1
 //! ```
