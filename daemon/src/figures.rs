@@ -82,6 +82,10 @@ pub fn describe() {
             "packets dropped on their way to the recorder: it was too slow",
         ),
         (
+            "pttd_media_radio_taps_dropped_total",
+            "packets dropped on their way to a radio: its thread was too slow",
+        ),
+        (
             "pttd_recorder_packets_total",
             "packets of recorded channels that reached the recorder",
         ),

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{setsockopt, sockopt};
-use pttd_core::ids::TransportId;
-use pttd_core::media::{Command, Counters, Event, FanOut};
+use pttd_core::ids::{RadioId, TransportId};
+use pttd_core::media::{Command, Counters, Event, FanOut, Tap};
 use tokio::sync::mpsc;
 
 use crate::config;
@@ -35,8 +35,12 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// A media thread that has not gone round for this long hangs.
 const HANGS: Duration = Duration::from_secs(5);
 
+/// Where each radio's playback takes packets from.
+pub type RadioTaps = BTreeMap<RadioId, SyncSender<Tap>>;
+
 enum ToShard {
     Command(Command),
+    Radios(Arc<RadioTaps>),
     Bind(UdpSocket),
     Unbind(SocketAddr),
 }
@@ -47,6 +51,24 @@ struct Inbox {
     orders: SyncSender<ToShard>,
     fan_out: SyncSender<FanOut>,
     wake: Arc<EventFd>,
+}
+
+/// Where a radio's receiver hands its packets in, as if it were one more shard.
+#[derive(Clone)]
+pub struct FanOuts(Vec<Inbox>);
+
+impl FanOuts {
+    /// To every shard, of which the first stands in for the talker's own. How many had no room.
+    pub fn give(&self, mut fan_out: FanOut) -> u64 {
+        let mut dropped = 0;
+        fan_out.home = true;
+        for inbox in &self.0 {
+            dropped += u64::from(inbox.fan_out.try_send(fan_out.clone()).is_err());
+            inbox.wake();
+            fan_out.home = false;
+        }
+        dropped
+    }
 }
 
 struct Shard {
@@ -70,6 +92,7 @@ struct Figures {
     not_sent: AtomicU64,
     fan_out_dropped: AtomicU64,
     taps_dropped: AtomicU64,
+    radio_taps_dropped: AtomicU64,
 }
 
 pub struct Media {
@@ -177,6 +200,20 @@ impl Media {
         match refused {
             Some(error) => bail!("{error:#}: clients cannot use that address"),
             None => Ok(()),
+        }
+    }
+
+    /// Where receivers hand packets in.
+    pub fn fan_outs(&self) -> FanOuts {
+        let inboxes = self.shards.iter().map(|shard| shard.inbox.clone());
+        FanOuts(inboxes.collect())
+    }
+
+    /// Which radios there are from now on.
+    pub fn set_radios(&self, taps: RadioTaps) {
+        let taps = Arc::new(taps);
+        for shard in &self.shards {
+            shard.inbox.give(ToShard::Radios(taps.clone()));
         }
     }
 
@@ -336,6 +373,8 @@ impl Figures {
         count("pttd_media_datagrams_not_sent_total", &self.not_sent);
         count("pttd_media_fan_out_dropped_total", &self.fan_out_dropped);
         count("pttd_media_taps_dropped_total", &self.taps_dropped);
+        let radio_taps_dropped = &self.radio_taps_dropped;
+        count("pttd_media_radio_taps_dropped_total", radio_taps_dropped);
         metrics::gauge!("pttd_media_transports", "shard" => shard.clone()).set(transports as f64);
     }
 }

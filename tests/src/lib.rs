@@ -2,6 +2,7 @@
 //! `site.client("anna")` a device's signaling, `site.phone("anna")` a device that talks and hears, and
 //! `turn().browser(ANNA)` a real Chromium with Anna's voice.
 
+pub mod alignment;
 pub mod api;
 pub mod browser;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod http;
 pub mod load;
 pub mod microphone;
 pub mod phone;
+pub mod pulse;
 pub mod site;
 pub mod sound;
 pub mod talk_page;

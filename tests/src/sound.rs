@@ -59,6 +59,49 @@ pub fn sentence(words: &str) -> Result<Sentence> {
     })
 }
 
+/// Words as a microphone takes them, at 48 kHz, without silence before and behind them, at their loudest -6 dBFS.
+pub fn speech(words: &str) -> Result<Vec<f32>> {
+    let dir = tempfile::tempdir()?;
+    let speech = dir.path().join("speech.wav");
+    let raw = dir.path().join("speech.raw");
+    run(Command::new("espeak-ng")
+        .arg("-w")
+        .arg(&speech)
+        .args(["-s", "170", words]))?;
+    let mut sox = Command::new("sox");
+    sox.arg(&speech)
+        .args(["-r", "48000", "-c", "1", "-b", "16"])
+        .args(["-e", "signed-integer", "-L"])
+        .arg(&raw)
+        .args(["silence", "1", "0.005", "1%", "reverse"])
+        .args(["silence", "1", "0.005", "1%", "reverse", "norm", "-6"]);
+    run(&mut sox)?;
+    Ok(samples(&std::fs::read(&raw)?))
+}
+
+/// 48 kHz to [`RATE`], as a telephone hears it: what is above its band goes.
+pub fn narrowed(samples: &[f32]) -> Vec<f32> {
+    const STEP: usize = 48_000 / RATE as usize;
+    const TAPS: isize = 48;
+    let kernel: Vec<f32> = (-TAPS..=TAPS)
+        .map(|n| {
+            let x = n as f32 * std::f32::consts::PI / STEP as f32;
+            let sinc = if n == 0 { 1.0 } else { x.sin() / x };
+            let turn = n as f32 * std::f32::consts::PI / TAPS as f32;
+            sinc * (0.5 + 0.5 * turn.cos()) / STEP as f32
+        })
+        .collect();
+    (0..samples.len() as isize)
+        .step_by(STEP)
+        .map(|middle| {
+            let at = |n: usize| usize::try_from(middle + n as isize - TAPS).ok();
+            let taps = kernel.iter().enumerate();
+            taps.filter_map(|(n, tap)| Some(tap * samples.get(at(n)?)?))
+                .sum()
+        })
+        .collect()
+}
+
 fn encoded(wav: &Path) -> Result<Vec<u8>> {
     let opus = wav.with_extension("opus");
     run(Command::new("opusenc")

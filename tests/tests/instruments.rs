@@ -1,9 +1,15 @@
 //! The instruments themselves, without the box: what hears a browser must be able to hear nothing.
 
-use anyhow::Result;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use pttd_tests::alignment::{find, lost};
 use pttd_tests::browser::{Turn, turn};
 use pttd_tests::microphone::{ANNA, BEN, Voice};
-use pttd_tests::sound::{likeness, sentence};
+use pttd_tests::pulse::Pulse;
+use pttd_tests::sound::{RATE, likeness, narrowed, samples, sentence, speech};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -68,5 +74,104 @@ fn a_sentence_is_known_again_and_another_is_not_taken_for_it() -> Result<()> {
     assert!(other < 0.5, "{other:.2}");
     let silence = likeness(&gate.samples, &vec![0.0; heard.len()]);
     assert!(silence < 0.1, "{silence:.2}");
+    Ok(())
+}
+
+/// What the box does at such a card, by alsa-lib's own programs.
+fn alsa(pulse: &Pulse, program: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .envs(pulse.environment())
+        .args(["-q", "-f", "S16_LE", "-r", "48000", "-c", "1"])
+        .args(words);
+    command
+}
+
+#[tokio::test]
+async fn a_card_without_hardware_carries_sound_both_ways_and_can_be_pulled() -> Result<()> {
+    let mut pulse = Pulse::start().await?;
+    let words = speech("main gate to control, the queue reaches the tram stop")?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("heard.raw");
+    let path = file.display().to_string();
+
+    let capture = ["-D", "receiver", "-t", "raw", &path];
+    let mut recorder = alsa(&pulse, "arecord", &capture).spawn()?;
+    let size = || std::fs::metadata(&file).map_or(0, |file| file.len());
+    until("arecord hears silence at least", || size() > 1000).await?;
+    pulse.receives(&words).await?;
+    let played = size();
+    until("the last of it is written", || size() > played + 20_000).await?;
+    pulse.pull()?;
+    until("arecord notices that the card is gone", || {
+        recorder.try_wait().is_ok_and(|ended| ended.is_some())
+    })
+    .await?;
+    let heard = samples(&std::fs::read(&file)?);
+    // The same wave from end to end: nothing was left out, nothing put in.
+    let (_, same) = find(&narrowed(&words), &narrowed(&heard));
+    assert!(same > 0.95, "{same:.3}");
+
+    pulse.put_back()?;
+    let mut ear = pulse.ear().await?;
+    let playback = ["-D", "transmitter", "-t", "raw"];
+    let mut player = alsa(&pulse, "aplay", &playback)
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut input = player.stdin.take().context("aplay's input")?;
+    let raw: Vec<u8> = words
+        .iter()
+        .flat_map(|s| ((s * 32767.0) as i16).to_le_bytes())
+        .collect();
+    let since = Instant::now();
+    tokio::task::spawn_blocking(move || input.write_all(&raw)).await??;
+    let wanted = words.len();
+    ear.until("the sentence", |heard| {
+        heard.iter().filter(|s| s.abs() > 0.001).count() > wanted / 2
+            && heard.iter().rev().take(10_000).all(|s| s.abs() < 0.001)
+    })
+    .await?;
+    // It is paced: sound takes as long as it lasts.
+    let lasts = Duration::from_secs_f64(words.len() as f64 / 48_000.0);
+    assert!(
+        since.elapsed() > lasts.mul_f64(0.9),
+        "{:?}",
+        since.elapsed()
+    );
+    let (_, same) = find(&narrowed(&words), &narrowed(&ear.heard()));
+    assert!(same > 0.95, "{same:.3}");
+    assert!(player.wait()?.success());
+    Ok(())
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is() {
+        ensure!(Instant::now() < deadline, "not in 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_lost_beginning_is_measured() -> Result<()> {
+    let words = narrowed(&speech("all units, all units, the main gate is open")?);
+    for cut in [0, 20, 60, 200] {
+        let mut heard = vec![0.0; 3000];
+        heard.extend(words.iter().enumerate().map(|(n, s)| {
+            let missing = n < cut * RATE as usize / 1000;
+            if missing { 0.0 } else { s * 0.4 }
+        }));
+        let measured = lost(&words, &heard).context("the sentence is there")?;
+        let wanted = Duration::from_millis(cut as u64);
+        assert!(
+            measured.abs_diff(wanted) <= Duration::from_millis(15),
+            "{cut} ms cut, {measured:?} measured"
+        );
+    }
+    let others = narrowed(&speech(
+        "stage two here, we need a medic at the left barrier",
+    )?);
+    assert!(lost(&words, &others).is_none());
     Ok(())
 }

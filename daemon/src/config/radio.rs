@@ -9,6 +9,10 @@ use std::time::Duration;
 use pttd_core::ids::ChannelId;
 use pttd_core::radio;
 use pttd_core::wire::signal;
+use pttd_hw::spec::{
+    CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, ptt_claims,
+    sound_claims,
+};
 use serde::{Deserialize, Deserializer};
 
 use super::{Settings, name};
@@ -35,7 +39,7 @@ pub struct Radio {
     #[serde(default)]
     pub relay: bool,
     /// The sound card: `card:ID`, `usb:PORT`, `pcm:NAME`, `bench:PATH` or `simulated`.
-    pub sound: String,
+    pub sound: SoundSpec,
     /// `mono`, or one side of a stereo card: two radios may share it.
     #[serde(default)]
     pub side: Side,
@@ -51,10 +55,9 @@ pub struct Radio {
     pub transmit: bool,
     /// The line that keys the transmitter. Danger: with a wrong polarity the radio transmits while nobody talks.
     #[serde(default = "no_ptt")]
-    pub ptt: String,
-    /// What says that the receiver hears someone.
-    #[serde(default = "vox")]
-    pub carrier: String,
+    pub ptt: PttSpec,
+    /// What says that the receiver hears someone. Default: `vox`.
+    pub carrier: Option<CarrierSpec>,
     /// Key to first audio; speech is held back, never dropped. Default: 150ms, with CTCSS 350ms.
     #[serde(default, deserialize_with = "optional::<0, 2_000, _>")]
     pub lead: Option<Duration>,
@@ -167,7 +170,7 @@ pub struct Desk {
     #[serde(default)]
     pub level: Level,
     /// As a radio's.
-    pub sound: String,
+    pub sound: SoundSpec,
     #[serde(default)]
     pub side: Side,
     #[serde(default, deserialize_with = "gain")]
@@ -175,7 +178,7 @@ pub struct Desk {
     #[serde(default, deserialize_with = "gain")]
     pub playback_db: Option<f32>,
     /// What is pressed to talk; named like a radio's carrier.
-    pub button: String,
+    pub button: CarrierSpec,
     /// A short tone in the speaker on grant.
     #[serde(default = "yes")]
     pub permit_tone: bool,
@@ -193,7 +196,7 @@ pub struct Desk {
 #[serde(deny_unknown_fields)]
 pub struct Lamp {
     /// `gpio:NAME` or `gpio:CHIP/OFFSET`, with a leading ! where low means lit.
-    pub line: String,
+    pub line: LampSpec,
     #[serde(deserialize_with = "text")]
     pub follows: Follows,
 }
@@ -229,15 +232,6 @@ pub enum Level {
     #[default]
     Normal,
     Dispatch,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    #[default]
-    Mono,
-    Left,
-    Right,
 }
 
 /// What a station says of itself.
@@ -335,12 +329,8 @@ fn yes() -> bool {
     true
 }
 
-fn no_ptt() -> String {
-    "none".to_string()
-}
-
-fn vox() -> String {
-    "vox".to_string()
+fn no_ptt() -> PttSpec {
+    PttSpec::None
 }
 
 fn ms<const MS: u64>() -> Duration {
@@ -413,10 +403,39 @@ impl Radio {
         self.name.as_deref().unwrap_or(self.id.as_str())
     }
 
-    /// Whether what opens the squelch is the sound alone.
+    /// Where the far end of a simulated radio is found.
+    fn air(&self, state: &Path) -> PathBuf {
+        air(&self.id, state)
+    }
+
+    pub fn sound(&self, state: &Path) -> SoundSpec {
+        self.sound.simulated_at(&self.air(state))
+    }
+
+    /// The line that keys it, also for the guardian. A simulated radio has one of its own.
+    pub fn ptt(&self, state: &Path) -> PttSpec {
+        match (&self.ptt, &self.sound) {
+            _ if !self.transmit => PttSpec::None,
+            (PttSpec::None, SoundSpec::Simulated) => PttSpec::Bench(self.air(state)),
+            (ptt, _) => ptt.clone(),
+        }
+    }
+
+    /// What opens its squelch. A simulated radio tells it by itself.
+    pub fn carrier(&self, state: &Path) -> CarrierSpec {
+        match (&self.carrier, &self.sound) {
+            (Some(carrier), _) => carrier.clone(),
+            (None, SoundSpec::Simulated) => CarrierSpec::One(Detector::Bench(self.air(state))),
+            (None, _) => CarrierSpec::One(Detector::Vox),
+        }
+    }
+
+    /// Whether it is the sound that opens the squelch.
     fn is_vox(&self) -> bool {
-        let words = |c: char| !c.is_ascii_alphanumeric();
-        self.carrier.split(words).any(|word| word == "vox")
+        match &self.carrier {
+            Some(carrier) => carrier.has_vox(),
+            None => self.sound != SoundSpec::Simulated,
+        }
     }
 
     /// What the edge has to know of it.
@@ -469,6 +488,10 @@ impl Desk {
         self.name.as_deref().unwrap_or(self.id.as_str())
     }
 
+    pub fn sound(&self, state: &Path) -> SoundSpec {
+        self.sound.simulated_at(&air(&self.id, state))
+    }
+
     /// What the edge has to know of it: a button needs no squelch, and nothing is keyed.
     pub fn of_edge(&self) -> radio::Settings {
         radio::Settings {
@@ -515,23 +538,61 @@ impl From<Level> for signal::Level {
     }
 }
 
-/// What of a sound card somebody has.
-struct Share<'a> {
-    who: String,
-    section: &'static str,
-    index: usize,
-    sound: &'a str,
-    side: Side,
-    receives: bool,
-    transmits: bool,
+/// Where the far end of a simulated radio listens.
+pub fn air(id: &Id, state: &Path) -> PathBuf {
+    state.join(format!("air-{}.sock", id.as_str()))
 }
 
-impl Share<'_> {
-    fn collides(&self, other: &Share<'_>) -> bool {
-        let both_ways = (self.receives && other.receives) || (self.transmits && other.transmits);
-        let sides = self.side == Side::Mono || other.side == Side::Mono || self.side == other.side;
-        self.sound == other.sound && self.sound != "simulated" && both_ways && sides
+/// Who has a wire or a card, and in which setting it says so.
+struct Owner {
+    who: String,
+    at: (&'static str, usize, &'static str),
+    claim: Claim,
+}
+
+fn owners(settings: &Settings) -> Vec<Owner> {
+    let mut owners = Vec::new();
+    let mut add = |who: &str, section, index, key, claims: Vec<Claim>| {
+        owners.extend(claims.into_iter().map(|claim| Owner {
+            who: who.to_string(),
+            at: (section, index, key),
+            claim,
+        }));
+    };
+    for (n, radio) in settings.radio.iter().enumerate() {
+        let who = format!("the radio {:?}", radio.id.as_str());
+        let sound = sound_claims(&radio.sound, radio.side);
+        add(&who, "radio", n, "sound", sound);
+        if radio.transmit {
+            let line = ptt_claims(&radio.ptt, &radio.sound);
+            add(&who, "radio", n, "ptt", line);
+        }
+        if let Some(carrier) = radio.carrier.as_ref().filter(|_| radio.receive) {
+            add(&who, "radio", n, "carrier", carrier_claims(carrier));
+        }
     }
+    for (n, desk) in settings.desk.iter().enumerate() {
+        let who = format!("the desk {:?}", desk.id.as_str());
+        add(
+            &who,
+            "desk",
+            n,
+            "sound",
+            sound_claims(&desk.sound, desk.side),
+        );
+        add(&who, "desk", n, "button", carrier_claims(&desk.button));
+    }
+    for (n, lamp) in settings.lamp.iter().enumerate() {
+        let who = format!("the lamp {}", lamp.line);
+        add(
+            &who,
+            "lamp",
+            n,
+            "line",
+            vec![Claim::Gpio(lamp.line.line.clone())],
+        );
+    }
+    owners
 }
 
 /// What one of them alone cannot tell.
@@ -553,35 +614,17 @@ pub(super) fn check(settings: &Settings, file: &TomlFile) -> Result<(), Mistake>
         }
     }
 
-    let mut shares: Vec<Share<'_>> = Vec::new();
-    let of_radios = radios.iter().enumerate().map(|(index, r)| Share {
-        who: format!("the radio {:?}", r.id.as_str()),
-        section: "radio",
-        index,
-        sound: &r.sound,
-        side: r.side,
-        receives: r.receive,
-        transmits: r.transmit,
-    });
-    let of_desks = desks.iter().enumerate().map(|(index, d)| Share {
-        who: format!("the desk {:?}", d.id.as_str()),
-        section: "desk",
-        index,
-        sound: &d.sound,
-        side: d.side,
-        receives: true,
-        transmits: true,
-    });
-    for share in of_radios.chain(of_desks) {
-        if let Some(other) = shares.iter().find(|other| other.collides(&share)) {
+    let owners = owners(settings);
+    for (n, owner) in owners.iter().enumerate() {
+        let clash = |before: &&Owner| before.claim.clashes(&owner.claim);
+        if let Some(other) = owners[..n].iter().find(clash) {
             let what = format!(
-                "{} and {} both have the sound {:?}: give each a card of its own, or one the left and the \
-                 other the right side",
-                other.who, share.who, share.sound
+                "{} and {} both have {}: give each its own",
+                other.who, owner.who, owner.claim
             );
-            return Err(file.mistake_at(&at(share.section, share.index, "sound"), what));
+            let (section, index, key) = owner.at;
+            return Err(file.mistake_at(&at(section, index, key), what));
         }
-        shares.push(share);
     }
 
     for (index, radio) in radios.iter().enumerate() {

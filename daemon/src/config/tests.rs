@@ -49,10 +49,11 @@ fn what_the_example_only_mentions_can_be_written_as_it_stands_there() {
         playback_db: None,
         lead: None,
         hang: None,
+        carrier: None,
         ..written.clone()
     };
     assert_eq!(&said, short, "each is written with its default");
-    assert_eq!(settings.desk[0].button, "gpio:GATE_BUTTON");
+    assert_eq!(settings.desk[0].button.to_string(), "gpio:GATE_BUTTON");
     assert_eq!(
         settings.lamp[0].follows,
         radio::Follows::OnAir("hall".into())
@@ -244,8 +245,6 @@ fn two_radios_on_one_card_are_an_error_that_names_both() {
     );
     let sides = other("side = 'left'\n").replacen("Device'\n", "Device'\nside = 'right'\n", 1);
     read(&sides).unwrap();
-    let ways = other("receive = false\n").replacen("Device'\n", "Device'\ntransmit = false\n", 1);
-    read(&ways).unwrap();
 }
 
 #[test]
@@ -276,4 +275,48 @@ fn lead_and_hang_follow_ctcss_and_vox() {
     assert_eq!(wired.squelch.hang, Duration::from_millis(250));
     assert_eq!(wired.squelch.vox_delay, None);
     assert_eq!(wired.keying.lead, Duration::from_millis(350));
+}
+
+#[test]
+fn two_on_one_line_are_an_error_that_names_both() {
+    let said = mistake(&with_radio(
+        "ptt = 'gpio:PTT1'\n[[radio]]\nid = 'yard'\nchannel = 'ops'\nsound = 'card:Other'\nptt = '!gpio:PTT1'\n",
+    ));
+    assert!(said.starts_with("pttd.toml, line 10: "), "{said}");
+    assert!(
+        said.contains("\"hall\"") && said.contains("\"yard\""),
+        "{said}"
+    );
+    let said = mistake(&with_radio(
+        "ptt = 'gpio:PTT1'\n[[lamp]]\nline = 'gpio:PTT1'\nfollows = 'uplink'\n",
+    ));
+    assert!(said.starts_with("pttd.toml, line 7: "), "{said}");
+    assert!(
+        said.contains("\"hall\"") && said.contains("gpio:PTT1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_wire_that_means_nothing_is_refused_with_what_would() {
+    for (line, says) in [
+        ("ptt = 'PTT1'", "gpio:NAME"),
+        ("ptt = 'gpio:17'", "change with the kernel"),
+        ("carrier = 'gpio:A and'", "missing at the end"),
+    ] {
+        let said = mistake(&with_radio(line));
+        assert!(said.starts_with("pttd.toml, line 5: [radio]"), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn a_simulated_radio_has_wires_of_its_own() {
+    let text = "[[radio]]\nid = 'hall'\nchannel = 'ops'\nsound = 'simulated'\n";
+    let radio = &read(text).unwrap().radio[0];
+    let state = Path::new("/run");
+    assert_eq!(radio.sound(state).to_string(), "bench:/run/air-hall.sock");
+    assert_eq!(radio.ptt(state).to_string(), "bench:/run/air-hall.sock");
+    assert_eq!(radio.carrier(state).to_string(), "bench:/run/air-hall.sock");
+    assert_eq!(radio.of_edge().squelch.vox_delay, None);
 }

@@ -17,7 +17,7 @@ use pttd_core::media::{Event, Shard};
 use tokio::sync::mpsc;
 
 use super::socket::Socket;
-use super::{Figures, Inbox, Queues, ToShard};
+use super::{Figures, Inbox, Queues, RadioTaps, ToShard};
 use crate::recorder::Tapped;
 
 /// Batches read from one socket before the others have their turn.
@@ -41,6 +41,7 @@ pub(super) struct Thread {
     taps: SyncSender<Tapped>,
     /// Packets the recorder had no room for and does not know of; bounded by the talks that run.
     untapped: BTreeMap<TransmissionId, u64>,
+    radios: Arc<RadioTaps>,
     figures: Arc<Figures>,
     figures_due: Instant,
     looked: Instant,
@@ -65,6 +66,7 @@ impl Thread {
             untold: VecDeque::new(),
             taps,
             untapped: BTreeMap::new(),
+            radios: Arc::default(),
             figures,
             figures_due: Instant::now(),
             looked: Instant::now(),
@@ -133,6 +135,7 @@ impl Thread {
         while let Ok(order) = self.queues.orders.try_recv() {
             match order {
                 ToShard::Command(command) => self.shard.handle_command(command, Instant::now()),
+                ToShard::Radios(radios) => self.radios = radios,
                 ToShard::Bind(socket) => match Socket::new(socket) {
                     Ok(socket) => self.sockets.push(socket),
                     Err(error) => tracing::error!(%error, "a media socket is lost"),
@@ -212,6 +215,13 @@ impl Thread {
 
     /// After everything is sent: listeners come first.
     fn tap(&mut self) {
+        // Nor is a radio's playback woken: it looks every 10 ms, when its card wants more.
+        while let Some((radio, tap)) = self.shard.poll_radio_tap() {
+            if let Some(Err(_full)) = self.radios.get(&radio).map(|taps| taps.try_send(tap)) {
+                let dropped = &self.figures.radio_taps_dropped;
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         while let Some(tap) = self.shard.poll_tap() {
             let transmission = tap.transmission;
             match self.taps.try_send(Tapped::Packet(tap)) {

@@ -14,7 +14,7 @@ export class Refused extends Error {
 }
 
 /** The answer to `path` under /api/v1. */
-export async function ask(path, { method = 'GET', body } = {}) {
+export async function ask(path, { method = 'GET', body, keepalive = false } = {}) {
   let response;
   try {
     response = await fetch(`/api/v1${path}`, {
@@ -22,6 +22,7 @@ export async function ask(path, { method = 'GET', body } = {}) {
       headers: { Authorization: `Bearer ${storedDevice()}`, ...(body && { 'Content-Type': 'application/json' }) },
       body: body && JSON.stringify(body),
       cache: 'no-store',
+      keepalive,
       signal: within(ANSWER_WITHIN_MS),
     });
   } catch {

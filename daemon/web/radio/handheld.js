@@ -1,18 +1,20 @@
 // The other end of a simulated radio: a handheld in one's hand, keyed as long as its key is held.
 
-import { holdable, wireEnds } from '/js/button.js';
+import { holdable } from '/js/button.js';
 import { attribute, make, picture, shape, text } from '/dispatch/dom.js';
 import { words } from './words.js';
 
-// What the box has heard meanwhile is asked for when it is off the air.
+// What the box has sent is asked for when it is off the air.
 const ON_AIR = ['lead', 'onAir', 'draining', 'tail', 'testTone'];
 
 export class Handheld {
   keyed = false;
-  #player = new Audio();
+  #context = null;
+  #bytes = null;
+  #source = null;
   #wasOnAir = false;
-  #url = null;
 
+  /** `on`: handheld(id, body), heard(id). */
   constructor(radio, on) {
     Object.assign(this, { id: radio.id, on });
     const name = `handheld-${radio.id}`;
@@ -23,17 +25,14 @@ export class Handheld {
     this.element = make('div', { className: 'handheld', role: 'group', 'aria-labelledby': name },
       make('h3', { id: name, textContent: words.handheld.title(radio.name) }),
       make('p', { textContent: words.handheld.why }),
-      make('div', { className: 'acts' }, make('label', { htmlFor: `${name}-says`, textContent: words.handheld.what }), this.what),
+      make('div', { className: 'says-what' }, make('label', { htmlFor: `${name}-says`, textContent: words.handheld.what }), this.what),
       this.key, this.heard);
     holdable(this.key, {
-      down: () => this.#set(true),
-      up: () => this.#set(false),
-      tap: () => this.#set(!this.keyed),
+      down: () => this.#press(true),
+      up: () => this.release(),
+      tap: () => this.#press(!this.keyed),
     });
-    wireEnds(() => this.keyed && this.#set(false));
     this.heard.addEventListener('click', () => this.#listen());
-    this.#player.addEventListener('ended', () => this.#draw());
-    this.#player.addEventListener('pause', () => this.#draw());
     this.#fetch();
   }
 
@@ -43,11 +42,26 @@ export class Handheld {
     this.#wasOnAir = onAir;
   }
 
-  get playing() {
-    return !this.#player.paused && !this.#player.ended;
+  release() {
+    if (this.keyed) this.#press(false);
   }
 
-  #set(down) {
+  end() {
+    this.release();
+    this.#stop();
+  }
+
+  get playing() {
+    return this.#source !== null;
+  }
+
+  /** How much there is to play. */
+  get seconds() {
+    // 16 bit, one side, behind a header of 44 bytes.
+    return this.#bytes ? (this.#bytes.byteLength - 44) / 2 / 48000 : 0;
+  }
+
+  #press(down) {
     this.keyed = down;
     attribute(this.key, 'aria-pressed', down);
     text(this.key.lastChild, down ? words.handheld.keyed : words.handheld.hold);
@@ -56,25 +70,33 @@ export class Handheld {
   }
 
   async #fetch() {
-    const sound = await this.on.heard(this.id);
-    if (!sound) return;
-    if (this.#url) URL.revokeObjectURL(this.#url);
-    this.#url = URL.createObjectURL(sound);
-    this.#player.src = this.#url;
+    const bytes = await this.on.heard(this.id);
+    if (!bytes) return;
+    this.#bytes = bytes;
     this.heard.disabled = false;
     this.#draw();
   }
 
-  #listen() {
-    if (this.playing) this.#player.pause();
-    else {
-      this.#player.currentTime = 0;
-      this.#player.play().catch(() => {});
-    }
+  async #listen() {
+    if (this.#source) return this.#stop();
+    this.#context ??= new AudioContext();
+    const buffer = await this.#context.decodeAudioData(this.#bytes.slice(0));
+    const source = new AudioBufferSourceNode(this.#context, { buffer });
+    source.connect(this.#context.destination);
+    source.addEventListener('ended', () => this.#source === source && this.#stop());
+    source.start();
+    this.#source = source;
+    this.#draw();
+  }
+
+  #stop() {
+    this.#source?.stop();
+    this.#source = null;
     this.#draw();
   }
 
   #draw() {
+    if (!this.#bytes) return;
     shape(this.heard.firstChild, this.playing ? 'stop' : 'play');
     text(this.heard.lastChild, this.playing ? words.handheld.playing : words.handheld.heard);
   }

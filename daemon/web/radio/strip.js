@@ -131,6 +131,11 @@ export class Strip {
     text(this.wires, words.wires(radio.sound, radio.ptt, radio.carrierSpec));
   }
 
+  /** The radio is not there any more. */
+  end() {
+    this.handheld?.end();
+  }
+
   #silence(name) {
     const select = make('select', { className: 'silence', 'aria-label': words.silenceLabel(name) });
     select.append(make('option', { value: '', textContent: words.silence }));

@@ -1,12 +1,14 @@
 //! One channel's route on one shard: the talker who is heard, and the listeners' streams.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::echo::Kept;
 use super::egress::{Egress, Path};
 use super::rewrite::{Place, Rewrite};
 use super::turn::Turn;
-use crate::ids::{RadioId, TransmissionId, TransportId};
+use super::{Packet, Tap};
+use crate::ids::{RadioId, RouteId, TransmissionId, TransportId};
 
 #[derive(Default)]
 pub(super) struct Route {
@@ -74,6 +76,28 @@ impl Route {
     pub fn is_unused(&self) -> bool {
         let for_others = self.recorded || self.echo || !self.radios.is_empty();
         self.consumers.is_empty() && self.talker.is_none() && !for_others
+    }
+
+    /// Hands the talker's packet to the recorder, and to radios.
+    pub fn tap(
+        &self,
+        route: RouteId,
+        packet: &Packet,
+        now: Instant,
+        taps: &mut VecDeque<Tap>,
+        radio_taps: &mut VecDeque<(RadioId, Tap)>,
+    ) {
+        let Some(transmission) = self.transmission else {
+            return;
+        };
+        let tap = || Tap {
+            route,
+            transmission,
+            packet: packet.clone(),
+            at: now,
+        };
+        taps.extend(self.recorded.then(tap));
+        radio_taps.extend(self.radios.iter().map(|radio| (*radio, tap())));
     }
 
     pub fn add(&mut self, transport: TransportId, slot: usize, paused: bool, rewrite: Rewrite) {

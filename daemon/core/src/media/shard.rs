@@ -112,9 +112,11 @@ pub struct FanOut {
     pub route: RouteId,
     pub talker: TransportId,
     pub packet: Packet,
+    /// The talker is a radio, whose transport no shard has: this one does what else a talker's own shard does.
+    pub home: bool,
 }
 
-/// A talker's packet for the recorder.
+/// A talker's packet for the recorder, or for a radio.
 #[derive(Debug, Clone)]
 pub struct Tap {
     pub route: RouteId,
@@ -156,6 +158,12 @@ struct Slot {
     flows: bool,
 }
 
+/// A radio that talks, as the shard that stands in for its own knows it.
+struct Wired {
+    last_packet: Instant,
+    flows: bool,
+}
+
 type Timers = BinaryHeap<Reverse<(Instant, usize)>>;
 
 impl Slot {
@@ -193,10 +201,13 @@ pub struct Shard {
     connecting: BTreeSet<usize>,
     /// Talkers whose packets are coming in.
     flowing: BTreeSet<usize>,
+    /// Radios that have been heard in their present turn, by the route.
+    wired: BTreeMap<RouteId, Wired>,
     outlet: Outlet,
     events: VecDeque<Event>,
     fan_out: VecDeque<FanOut>,
     taps: VecDeque<Tap>,
+    radio_taps: VecDeque<(RadioId, Tap)>,
     /// One for each talker of an echo route who listens to themselves now.
     playbacks: Vec<Playback>,
     counters: Counters,
@@ -315,8 +326,11 @@ impl Shard {
         self.digest(at, now);
     }
 
-    /// A packet that another shard's talker sent.
+    /// A packet that another shard's talker sent, or a radio.
     pub fn handle_fan_out(&mut self, fan_out: FanOut, now: Instant) {
+        if fan_out.home {
+            self.take_home(&fan_out, now);
+        }
         self.forward(fan_out.route, fan_out.talker, &fan_out.packet, now);
     }
 
@@ -337,13 +351,22 @@ impl Shard {
         self.taps.pop_front()
     }
 
+    /// A packet for a transmitter or a speaker.
+    pub fn poll_radio_tap(&mut self) -> Option<(RadioId, Tap)> {
+        self.radio_taps.pop_front()
+    }
+
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let stall = self
+        let slots = self
             .flowing
             .iter()
-            .filter_map(|at| self.slots[*at].as_ref())
-            .map(|slot| slot.last_packet + STALL)
+            .filter_map(|at| self.slots[*at].as_ref());
+        let wired = self.wired.values().filter(|wired| wired.flows);
+        let stall = slots
+            .map(|slot| slot.last_packet)
+            .chain(wired.map(|wired| wired.last_packet))
+            .map(|last| last + STALL)
             .min();
         let echo = self.playbacks.iter().filter_map(Playback::due).min();
         timer.into_iter().chain(stall).chain(echo).min()
@@ -463,16 +486,7 @@ impl Shard {
                         continue;
                     };
                     on_route.turn.note(&packet);
-                    if let Some(transmission) =
-                        on_route.transmission().filter(|_| on_route.recorded)
-                    {
-                        self.taps.push_back(Tap {
-                            route,
-                            transmission,
-                            packet: packet.clone(),
-                            at: now,
-                        });
-                    }
+                    on_route.tap(route, &packet, now, &mut self.taps, &mut self.radio_taps);
                     let echo = on_route.echo;
                     if echo {
                         on_route.kept.keep(&packet, now);
@@ -489,6 +503,7 @@ impl Shard {
                         route,
                         talker: id,
                         packet,
+                        home: false,
                     });
                 }
                 Seen::Closed(reason) => self.lost(at, reason),
@@ -497,6 +512,30 @@ impl Shard {
         // Its room is used again for the next datagram.
         seen.append(&mut self.outlet.seen);
         self.outlet.seen = seen;
+    }
+
+    /// What a talker's own shard does with a packet, besides forwarding it.
+    fn take_home(&mut self, fan_out: &FanOut, now: Instant) {
+        let FanOut { route, talker, .. } = *fan_out;
+        let on_route = self.routes.get_mut(&route);
+        let Some(on_route) = on_route.filter(|r| r.talker() == Some(talker)) else {
+            return;
+        };
+        self.counters.packets_received += 1;
+        on_route.turn.note(&fan_out.packet);
+        let (taps, radio_taps) = (&mut self.taps, &mut self.radio_taps);
+        on_route.tap(route, &fan_out.packet, now, taps, radio_taps);
+        let heard = Wired {
+            last_packet: now,
+            flows: true,
+        };
+        if self
+            .wired
+            .insert(route, heard)
+            .is_none_or(|before| !before.flows)
+        {
+            self.events.push_back(Event::Flows(talker));
+        }
     }
 
     fn forward(&mut self, route: RouteId, talker: TransportId, packet: &Packet, now: Instant) {
@@ -557,7 +596,8 @@ impl Shard {
         let turn = std::mem::take(&mut on_route.turn);
         let kept = std::mem::take(&mut on_route.kept);
         // Their own shard knows.
-        let talker = talker.filter(|talker| self.by_id.contains_key(talker));
+        let wired = self.wired.remove(&route).is_some();
+        let talker = talker.filter(|talker| wired || self.by_id.contains_key(talker));
         let (Some(transport), Some(transmission), false) = (talker, transmission, goes_on) else {
             return;
         };
@@ -659,6 +699,16 @@ impl Shard {
                     transport: slot.transport.id,
                     since: slot.last_packet,
                 });
+            }
+        }
+        for (route, wired) in &mut self.wired {
+            if !wired.flows || wired.last_packet + STALL > now {
+                continue;
+            }
+            wired.flows = false;
+            if let Some(transport) = self.routes.get(route).and_then(Route::talker) {
+                let since = wired.last_packet;
+                self.events.push_back(Event::Stalled { transport, since });
             }
         }
     }

@@ -13,7 +13,7 @@ use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc, RtcConfig};
 
 use super::rewrite::{Place, Rewrite};
 use super::*;
-use crate::ids::{RouteId, TransmissionId, TransportId};
+use crate::ids::{RadioId, RouteId, TransmissionId, TransportId};
 
 const BOX: &str = "127.0.0.1:40000";
 const ROUTE: RouteId = RouteId(1);
@@ -132,6 +132,11 @@ impl Net {
             transmission: talker.map(|_| TransmissionId(self.transmission)),
         };
         self.shard.handle_command(command, self.now);
+    }
+
+    fn told_of(&self, transport: TransportId) -> Vec<Event> {
+        let events = self.events.iter().filter(|e| e.transport() == transport);
+        events.cloned().collect()
     }
 
     fn settings(&mut self, recorded: bool, echo: bool) {
@@ -652,6 +657,7 @@ fn a_packet_from_another_shard_is_heard_while_its_talker_has_the_floor() {
         route: ROUTE,
         talker: TransportId(99),
         packet,
+        home: false,
     };
     net.shard.handle_fan_out(fan_out.clone(), net.now);
     net.talker(Some(99));
@@ -661,6 +667,77 @@ fn a_packet_from_another_shard_is_heard_while_its_talker_has_the_floor() {
     let values = &net.peer(1).heard[0].header.ext_vals;
     assert_eq!(values.audio_level, Some(-20), "the level goes along");
     assert_eq!(net.shard.counters().without_floor, 1);
+}
+
+fn from_radio(seq: u64) -> FanOut {
+    FanOut {
+        route: ROUTE,
+        talker: TransportId(99),
+        packet: Packet {
+            seq,
+            time: seq as u32 * 960,
+            marker: false,
+            level: Some(-20),
+            payload: Arc::new([9; 40]),
+        },
+        home: true,
+    }
+}
+
+#[test]
+fn a_radio_is_heard_recorded_and_counted_by_the_shard_that_stands_in_for_its_own() {
+    let mut net = Net::with_peers(1);
+    let command = Command::Settings {
+        route: ROUTE,
+        recorded: true,
+        echo: false,
+        radios: vec![RadioId(3), RadioId(4)],
+    };
+    net.shard.handle_command(command, net.now);
+    net.shard.handle_fan_out(from_radio(6), net.now);
+    assert!(net.shard.poll_tap().is_none(), "without the floor");
+    assert!(net.shard.poll_radio_tap().is_none(), "without the floor");
+    net.talker(Some(99));
+    for seq in [7, 8] {
+        net.shard.handle_fan_out(from_radio(seq), net.now);
+    }
+    net.run(Duration::from_millis(10));
+    assert_eq!(net.peer(1).heard.len(), 2);
+    let mut taps = std::iter::from_fn(|| net.shard.poll_tap());
+    assert!(taps.all(|tap| tap.transmission == TransmissionId(1)));
+    let mut radios = std::iter::from_fn(|| net.shard.poll_radio_tap());
+    assert!(radios.by_ref().map(|(radio, _)| radio.0).eq([3, 4, 3, 4]));
+    net.talker(None);
+    net.run(Duration::from_secs(2));
+    let transport = TransportId(99);
+    let heard = Heard {
+        packets: 2,
+        level: Some(-20),
+        peak: Some(-20),
+        ..Default::default()
+    };
+    let transmission = TransmissionId(1);
+    let over = Event::Heard {
+        transport,
+        transmission,
+        heard,
+    };
+    assert_eq!(net.told_of(transport), [Event::Flows(transport), over]);
+}
+
+#[test]
+fn a_radio_that_falls_silent_is_told_and_told_again_when_it_is_back() {
+    let mut net = Net::with_peers(1);
+    let transport = TransportId(99);
+    net.talker(Some(99));
+    net.shard.handle_fan_out(from_radio(7), net.now);
+    let since = net.now;
+    net.run(Duration::from_secs(2));
+    net.shard.handle_fan_out(from_radio(8), net.now);
+    net.run(Duration::from_millis(10));
+    let stalled = Event::Stalled { transport, since };
+    let flows = Event::Flows(transport);
+    assert_eq!(net.told_of(transport), [flows.clone(), stalled, flows]);
 }
 
 /// Near each other, mostly, and as far off as a made-up rollover counter can put them.

@@ -8,12 +8,34 @@
 //! each direction of sound, see and carry them out. The machines for sound live here as well and know no
 //! clock and no sound card.
 
+pub mod chain;
+pub mod drift;
+pub mod filters;
+pub mod gate;
+pub mod keying;
+pub mod lease;
+pub mod levels;
+pub mod limiter;
+pub mod loop_guard;
+mod morse;
+pub mod player;
+pub mod playout;
+pub mod squelch;
+pub mod tones;
+pub mod vox;
+
+#[cfg(test)]
+mod signals;
+pub mod wizard;
+
 use std::time::{Duration, Instant};
 
 use crate::ids::{ChannelId, TransmissionId};
 use crate::wire::signal::Level;
 
-pub mod lease;
+/// Samples a second, everywhere; one period of 10 ms.
+pub const RATE: u32 = 48_000;
+pub const PERIOD: usize = 480;
 
 /// What the edge has to know of a radio or a desk.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +125,8 @@ pub enum Event {
         receiver: bool,
         transmitter: bool,
     },
-    /// All that was to be played has left the sound card, this long ago or more.
+    /// After [`Order::EndPlay`] or a tone: all that was to be played has left the sound card. `at` is when that was
+    /// noticed, never before the order it answers came.
     Drained {
         at: Instant,
     },
@@ -139,7 +162,8 @@ pub enum Order {
         until: Instant,
     },
     Unkey,
-    /// A talk begins whose packets come from the route: hold its sound back until then.
+    /// A talk begins whose packets come from the route: hold its sound back until then. What is left of the talk
+    /// before, or of a tone, is played out first.
     Play {
         transmission: TransmissionId,
         not_before: Instant,

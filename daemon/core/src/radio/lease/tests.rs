@@ -216,11 +216,11 @@ impl Watcher {
     fn look(&mut self, rig: &Rig, settings: Settings) -> Result<(), TestCaseError> {
         let Settings { lease, tot } = settings;
         let now = rig.now;
+        if self.fell.is_some_and(|fell| fell + SILENCE <= now) {
+            self.since = None;
+        }
         if !rig.line {
             self.fell = self.fell.or(Some(now));
-            if self.fell.is_some_and(|fell| fell + SILENCE <= now) {
-                self.since = None;
-            }
             return Ok(());
         }
         self.fell = None;
