@@ -268,7 +268,10 @@ fn qemu(dir: &Path, web: &[u16], shell: u16, media: u16) -> Result<Child> {
     let initramfs = dir.join("initramfs");
     std::fs::copy(guest.join("initramfs"), &initramfs)?;
     let packed = Command::new("sh")
-        .args(["-ec", "cd \"$1\" && find . | cpio --quiet -o -H newc -R 0:0 >>../initramfs"])
+        .args([
+            "-ec",
+            "cd \"$1\" && find . | cpio --quiet -o -H newc -R 0:0 >>../initramfs",
+        ])
         .arg("sh")
         .arg(dir.join("root"))
         .status()?;
