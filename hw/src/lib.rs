@@ -8,6 +8,7 @@
 mod carrier;
 mod errno;
 mod open;
+mod sound;
 mod sysfs;
 
 pub mod bench;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::carrier::{Always, Serial, Tree, Vox};
 use crate::serial::SerialPorts;
 use crate::spec::{CarrierSpec, Detector, PttSpec, SerialInput, Side, SoundSpec};
-use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio};
+use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio, sound};
 
 /// What detectors need that are not wires of their own.
 #[derive(Clone)]
@@ -107,9 +107,7 @@ pub fn open_capture(
     match spec {
         SoundSpec::Bench(path) => Ok(Box::new(bench::BenchCapture::open(path)?)),
         SoundSpec::Simulated => Err(not_alone()),
-        card => Err(HwError::Missing {
-            what: card.to_string(),
-        }),
+        card => Ok(Box::new(sound::CardCapture::open(card, side, gain_db)?)),
     }
 }
 
@@ -122,9 +120,7 @@ pub fn open_playback(
     match spec {
         SoundSpec::Bench(path) => Ok(Box::new(bench::BenchPlayback::open(path)?)),
         SoundSpec::Simulated => Err(not_alone()),
-        card => Err(HwError::Missing {
-            what: card.to_string(),
-        }),
+        card => Ok(Box::new(sound::CardPlayback::open(card, side, gain_db)?)),
     }
 }
 
