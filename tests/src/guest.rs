@@ -285,7 +285,9 @@ fn qemu(dir: &Path, web: &[u16], shell: u16, media: u16) -> Result<Child> {
     net.push_str(&format!(",hostfwd=udp:127.0.0.1:{media}-:{media}"));
     let date = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let console = std::fs::File::create(dir.join("console"))?;
-    Command::new("qemu-system-aarch64")
+    // Before whatever else this machine does, where that is allowed: a guest that stands still loses sound.
+    Command::new("nice")
+        .args(["-n", "-15", "qemu-system-aarch64"])
         .args(["-M", "virt,gic-version=2", "-cpu", "cortex-a72"])
         .args(["-smp", "2", "-m", "768", "-nodefaults", "-display", "none"])
         .arg("-no-reboot")
