@@ -35,6 +35,7 @@ pub struct Settings {
     pub tokens: Tokens,
     pub limits: Limits,
     pub log: Log,
+    pub guardian: Guardian,
     /// What is wired to the box.
     pub radio: Vec<Radio>,
     pub desk: Vec<Desk>,
@@ -198,6 +199,38 @@ impl Default for Log {
         Log {
             format: LogFormat::default(),
             keep: JOURNAL_KEPT,
+        }
+    }
+}
+
+/// The process that owns every PTT line, and unkeys when orders stop coming.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guardian {
+    /// The socket it is reached by. Empty: `guardian.sock` in the folder of the state.
+    pub socket: PathBuf,
+    /// How long one order keeps a transmitter keyed, 100ms to 1s: so long it stays on the air when pttd hangs.
+    #[serde(deserialize_with = "duration::<100, 1_000, _>")]
+    pub lease: Duration,
+    /// Whether `pttd run` starts one where none answers: `auto`, unless systemd started pttd, for it starts the
+    /// guardian as well; `never`.
+    pub start: StartGuardian,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartGuardian {
+    #[default]
+    Auto,
+    Never,
+}
+
+impl Default for Guardian {
+    fn default() -> Self {
+        Guardian {
+            socket: PathBuf::new(),
+            lease: Duration::from_millis(250),
+            start: StartGuardian::default(),
         }
     }
 }
@@ -426,6 +459,14 @@ impl Settings {
         recorder
     }
 
+    /// Where the guardian is reached.
+    pub fn guardian_socket(&self) -> PathBuf {
+        match self.guardian.socket.as_os_str().is_empty() {
+            true => self.state.dir.join("guardian.sock"),
+            false => self.guardian.socket.clone(),
+        }
+    }
+
     /// What one setting alone cannot tell.
     fn check(&self, file: &TomlFile) -> Result<(), Mistake> {
         use Step::{Index, Key};
@@ -481,7 +522,8 @@ impl Settings {
         let paths = [&mut self.web.certificate, &mut self.web.key];
         let paths = paths.into_iter().flatten();
         let keys = self.tokens.key.iter_mut().map(|key| &mut key.file);
-        let own = Some(&mut self.recorder.folder).filter(|path| !path.as_os_str().is_empty());
+        let own = [&mut self.recorder.folder, &mut self.guardian.socket];
+        let own = own.into_iter().filter(|path| !path.as_os_str().is_empty());
         for path in paths.chain(keys).chain([&mut self.state.dir]).chain(own) {
             *path = folder.join(&path);
         }

@@ -5,6 +5,7 @@ mod api;
 mod commands;
 mod config;
 mod figures;
+mod guardian;
 mod guests;
 mod health;
 mod invite;
@@ -89,6 +90,20 @@ enum Command {
 Prints one sentence with the file and the line of the first mistake and ends with code 64, or says that
 all is good and ends with code 0.")]
     Check(Files),
+    /// Own the PTT lines, and unkey whatever no orders keep keyed. systemd starts it, or `pttd run` does.
+    #[command(after_help = "\
+Reads [guardian] and the PTT lines of each [[radio]] in the settings, and reads them again on SIGHUP;
+what is keyed then changes once it is not. On SIGTERM it unkeys everything and ends.")]
+    Guardian(guardian::Guardian),
+    /// Take radios off the air, now.
+    #[command(after_help = "\
+Examples:
+  pttd unkey --all
+  pttd unkey --radio hall
+
+Asks the guardian, and opens the PTT lines itself only where none runs. A radio that pttd keeps keying stays
+down until pttd pauses for a second. Ends with code 0 when the lines are down.")]
+    Unkey(guardian::unkey::Unkey),
     /// Make a link that lets a person's phone in, as text and as a QR code.
     #[command(after_help = "\
 Examples:
@@ -129,6 +144,8 @@ take them off the issuer's list as well.")]
     Device(commands::Device),
     /// List the devices that are signed in now, and send one away.
     Session(commands::Session),
+    /// List what a radio may be wired to: sound cards, GPIO lines, CM108 fobs and serial ports.
+    Devices(commands::Devices),
     /// Read the journal: who did what, when and from where, newest last.
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
@@ -242,6 +259,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(run) => start(run),
         Command::Check(files) => check(&files),
+        Command::Guardian(guardian) => guardian.run(),
+        Command::Unkey(unkey) => unkey.run(),
         Command::Invite(invite) => self::invite(*invite),
         Command::Withdraw(withdraw) => self::withdraw(withdraw),
         Command::Channel(channel) => channel.run(),
@@ -250,6 +269,7 @@ fn main() -> ExitCode {
         Command::Poster(poster) => poster.run(),
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
+        Command::Devices(devices) => devices.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
         Command::Recordings { files, what } => self::recordings(&files, what),
@@ -421,6 +441,12 @@ impl Files {
             settings.state.dir = state.clone();
         }
         Ok(settings)
+    }
+
+    /// The settings' file, whatever folder it is named from.
+    fn config_path(&self) -> Option<PathBuf> {
+        let path = self.config.as_ref()?;
+        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
     }
 
     /// The file of the first roster, where there is one.

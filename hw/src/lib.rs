@@ -3,7 +3,7 @@
 //!
 //! Each trait has the methods that are called, no more, and at least two implementors: hardware and
 //! `bench`, a simulated radio whose other ends a test or a page holds. [`spec`] reads the settings' names,
-//! the `open_` functions turn them into the traits, [`devices`] says which names this machine has.
+//! the `open_` functions turn them into the traits, [`devices()`] says which names this machine has.
 
 mod carrier;
 mod errno;
@@ -13,12 +13,14 @@ mod sysfs;
 
 pub mod bench;
 pub mod cm108;
+pub mod devices;
 pub mod gpio;
 pub mod serial;
 pub mod spec;
 
 use std::time::Duration;
 
+pub use devices::devices;
 pub use open::{Inputs, open_capture, open_carrier, open_playback, open_ptt};
 
 /// Samples a second, everywhere.

@@ -2,6 +2,7 @@
 //! its control socket, or where none runs of the opened store.
 
 mod ask;
+mod devices;
 mod journal;
 mod people;
 mod posters;
@@ -10,6 +11,7 @@ mod talk_groups;
 
 use std::time::Duration;
 
+pub use self::devices::Devices;
 pub use self::journal::{Log, RollCall};
 pub use self::people::{Device, Session, User};
 pub use self::posters::Poster;

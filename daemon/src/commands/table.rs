@@ -31,7 +31,8 @@ pub fn show(answer: &Value, json: bool, list: &str, columns: &[Column]) -> Resul
     show::say(&laid_out(&lines))
 }
 
-fn laid_out(lines: &[Vec<String>]) -> String {
+/// Lines of cells in columns.
+pub fn laid_out(lines: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = lines.iter().map(|line| line[column].chars().count());
         cells.max().unwrap_or(0)

@@ -112,6 +112,7 @@ fn sound_goes_both_ways_through_alsa_and_survives_the_end_of_the_card() {
     let cried = String::from_utf8_lossy(&inner.stderr);
     assert!(inner.status.success(), "{said}\n{cried}");
     assert!(said.contains("1 passed"), "{said}");
+    eprintln!("{cried}");
 }
 
 #[test]
@@ -136,6 +137,31 @@ fn inside() {
     };
     loud(&heard);
     loud(&sent);
+    for _ in 0..500 {
+        heard.recv().unwrap();
+        sent.recv().unwrap();
+    }
+    eprintln!("kill");
+    let k = Instant::now();
+    drop(server);
+    while heard.recv().is_ok() {}
+    eprintln!("capture ended after {:?}", k.elapsed());
+    while sent.recv().is_ok() {}
+    std::thread::sleep(Duration::from_millis(300));
+    for spec in ["pcm:rx,far_mouth"] {
+        let s: SoundSpec = spec.parse().unwrap();
+        let k = Instant::now();
+        eprintln!(
+            "{:?} {:?}",
+            CardCapture::open(&s, Side::Mono, None).err(),
+            k.elapsed()
+        );
+        eprintln!("{:?}", CardPlayback::open(&s, Side::Mono, None).err());
+    }
+    let server = PulseAudio::start(Path::new(&folder));
+    let rx = Pair::open("pcm:rx,far_mouth");
+    let heard = rx.run(Side::Right);
+    loud(&heard);
     let _ = server;
 }
 

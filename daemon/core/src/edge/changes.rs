@@ -11,6 +11,7 @@ use crate::authority::{Record, Roster};
 use crate::floor::{self, Floor};
 use crate::ids::{ChannelId, ParticipantId, RadioId, RouteId, SessionId};
 use crate::media::Command;
+use crate::radio::loop_guard::LoopGuard;
 use crate::wire::signal::{ByeReason, EndReason, Role, ServerMessage};
 
 /// Messages about one member, after which a request that waits has its turn: less than a millisecond.
@@ -128,6 +129,7 @@ impl Edge {
                     members: BTreeSet::new(),
                     running: None,
                     recent: Default::default(),
+                    guard: LoopGuard::default(),
                     on_route: OnRoute::default(),
                 };
                 self.channels.insert(id.clone(), new);

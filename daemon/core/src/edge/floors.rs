@@ -67,6 +67,7 @@ impl Edge {
                 }
                 let to = match to {
                     ParticipantId::Session(to) => to,
+                    ParticipantId::Radio(_) if again => return,
                     ParticipantId::Radio(to) => return self.radio_granted(to, transmission, now),
                 };
                 let message = ServerMessage::StartSuccess {
@@ -82,7 +83,7 @@ impl Edge {
                 self.counters.denied += 1;
                 let to = match to {
                     ParticipantId::Session(to) => to,
-                    ParticipantId::Radio(to) => return self.radio_denied(to),
+                    ParticipantId::Radio(to) => return self.radio_denied(to, reason, now),
                 };
                 let talk = self.talk(channel, now);
                 let message = ServerMessage::StartFailed {
@@ -180,6 +181,7 @@ impl Edge {
                 self.talk_ended(channel, reason, now);
             }
             Floor::Route(talk) => {
+                self.follow_talk_on(channel, now);
                 let talker = talk.map(|talk| self.talk_begins(channel, &talk));
                 self.route(channel, talker);
             }
@@ -188,6 +190,9 @@ impl Edge {
 
     /// The recorder has to know whose packets come before they do.
     fn talk_begins(&mut self, channel: &ChannelId, talk: &floor::Talk) -> ParticipantId {
+        if let ParticipantId::Radio(radio) = talk.who {
+            self.watch_for_loops(channel, radio, talk.since);
+        }
         let talker = self.participant(talk.who);
         let (Some(talker), Some(c)) = (talker, self.channels.get_mut(channel)) else {
             return talk.who;

@@ -21,6 +21,7 @@ use crate::ids::{
 };
 use crate::media::{self, Command, OfferError, Transport};
 use crate::radio;
+use crate::radio::loop_guard::LoopGuard;
 use crate::wire::signal::{
     ByeReason, ChannelEntry, EndReason, IceServer, Level, Limits, Member, PastTalk, Person,
     Presence, Reply, Request, RequestId, Rights, Role, ServerMessage, Talk,
@@ -34,7 +35,10 @@ mod emergencies;
 mod floors;
 mod happening;
 mod positions;
+mod radio_members;
+mod radio_views;
 mod radios;
+mod reception;
 mod requests;
 mod sessions;
 mod silences;
@@ -42,7 +46,7 @@ mod transports;
 mod views;
 
 pub use happening::Happening;
-pub use radios::{RadioKind, RadioState, RadioView, SquelchView};
+pub use radio_views::{RadioKind, RadioState, RadioView, SquelchView};
 pub use views::{ChannelView, SessionView};
 
 #[cfg(test)]
@@ -194,6 +198,7 @@ struct Channel {
     running: Option<Running>,
     /// The last transmissions, oldest first.
     recent: VecDeque<PastTalk>,
+    guard: LoopGuard,
     /// What the shards were told of it.
     on_route: changes::OnRoute,
 }
@@ -259,7 +264,7 @@ impl Edge {
             answering: None,
             stopping: None,
             // A page that outlives a restart compares its session with those it is told of.
-            next_session: start.utc_ms,
+            next_session: start.utc_ms.max(radio_members::FIRST_SESSION),
             next_transport: 0,
             next_route: 0,
             // Numbers are not used again, where the clock does not go back either.
@@ -325,8 +330,10 @@ impl Edge {
                 for session in sessions {
                     self.dismiss(session, ByeReason::Shutdown, EndReason::Disconnected, now);
                 }
+                self.stop_radios(now);
             }
         }
+        self.settle(now);
         self.tell_changes(now);
     }
 
@@ -345,6 +352,7 @@ impl Edge {
         let ends = silences.into_iter().chain(self.board.calls.next_end());
         let ends = ends.map(|end| self.instant(end));
         let others = lost.into_iter().chain(ends).chain(undone);
+        let others = others.chain(self.radios_due());
         floors.chain(others).min()
     }
 
@@ -370,6 +378,7 @@ impl Edge {
         self.end_silences(now);
         self.end_calls(now);
         self.go_on(now);
+        self.settle(now);
         self.tell_changes(now);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::radios::is_radio;
+use super::radio_members::is_radio;
 use super::{Edge, Happening};
 use crate::dispatch::{MOST_MINUTES, Silence};
 use crate::floor;

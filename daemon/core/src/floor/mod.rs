@@ -223,6 +223,11 @@ impl Floor {
             .or_else(|| waits().map(|w| w.level))
     }
 
+    /// Whether this one lost the floor and has not let go since.
+    pub fn must_let_go(&self, who: ParticipantId) -> bool {
+        self.must_release.contains(&who)
+    }
+
     /// Everyone who holds the floor or waits for it, and with which level.
     pub fn participants(&self) -> impl Iterator<Item = (ParticipantId, Level)> {
         let talk = self.talk().map(|talk| (talk.who, talk.level));

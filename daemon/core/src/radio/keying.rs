@@ -93,13 +93,22 @@ enum Sound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    Lead { sound: Sound },
+    Lead {
+        sound: Sound,
+    },
     OnAir,
     /// What there is of it is played out; nothing comes after it.
-    Draining { sound: Sound, since: Instant },
-    Tail { until: Instant },
+    Draining {
+        sound: Sound,
+        since: Instant,
+    },
+    Tail {
+        until: Instant,
+    },
     /// Until then; none: until the talker has let go.
-    LockedOut { until: Option<Instant> },
+    LockedOut {
+        until: Option<Instant>,
+    },
 }
 
 /// The transmitter is up.
@@ -212,7 +221,8 @@ impl Keying {
     }
 
     pub fn tot(&self) -> Option<Instant> {
-        self.keyed.map(|keyed| keyed.since + self.settings.keying.tot)
+        self.keyed
+            .map(|keyed| keyed.since + self.settings.keying.tot)
     }
 
     /// After the TOT, as long as the one who talked has not let go.
@@ -224,14 +234,17 @@ impl Keying {
     pub fn problem(&self, now: Instant) -> Option<&'static str> {
         let disobeys = |since| now.saturating_duration_since(since) >= DISOBEYS;
         match () {
-            () if self.line_keyed && self.unkeyed.is_some_and(disobeys) => {
-                Some("The PTT line is up although nothing is to be sent. Switch the transmitter off.")
-            }
+            () if self.line_keyed && self.unkeyed.is_some_and(disobeys) => Some(
+                "The PTT line is up although nothing is to be sent. Switch the transmitter off.",
+            ),
             () if self.fault => {
                 Some("The PTT line does not do what it is told. The transmitter is not used.")
             }
+            () if !self.ready && self.settings.kind == Kind::Desk => {
+                Some("The sound card of its speaker is not there.")
+            }
             () if !self.ready => Some("The transmitter's sound card or PTT line is not there."),
-            () if self.overdue => Some("Sound for the transmitter does not leave the sound card."),
+            () if self.overdue => Some("Sound that is to be sent does not leave the sound card."),
             () => None,
         }
     }
@@ -257,10 +270,9 @@ impl Keying {
                     self.state = State::Idle;
                 }
             }
-            (
-                State::Lead { .. } | State::OnAir | State::Tail { .. },
-                Input::Talk(transmission),
-            ) => self.play(transmission, now),
+            (State::Lead { .. } | State::OnAir | State::Tail { .. }, Input::Talk(transmission)) => {
+                self.play(transmission, now)
+            }
             (State::Draining { sound, .. }, Input::Talk(transmission)) => {
                 if sound != Sound::Speech {
                     self.order(Order::StopTone);
@@ -384,7 +396,8 @@ impl Keying {
                 }
             }
             Input::Clear(clear) => self.clear = clear,
-            Input::LetGo | Input::Drained { .. } | Input::TestTone { .. } | Input::StopTestTone => {}
+            Input::LetGo | Input::Drained { .. } | Input::TestTone { .. } | Input::StopTestTone => {
+            }
         }
     }
 
@@ -498,10 +511,12 @@ impl Keying {
                 .filter(|_| self.unidentified && self.clear && self.is_able())
                 .map(|at| (at, Deadline::Ident)),
             State::Lead { .. } => self.keyed.map(|k| (k.lead_over, Deadline::LeadOver)),
-            State::OnAir => self
-                .keyed
-                .filter(|keyed| !keyed.alerted)
-                .map(|k| (k.since + settings.tot.saturating_sub(settings.tot_alert), Deadline::PreAlert)),
+            State::OnAir => self.keyed.filter(|keyed| !keyed.alerted).map(|k| {
+                (
+                    k.since + settings.tot.saturating_sub(settings.tot_alert),
+                    Deadline::PreAlert,
+                )
+            }),
             State::Draining { sound, since } => {
                 let length = match sound {
                     Sound::Speech => settings.lead + OVERDUE,
@@ -547,7 +562,8 @@ impl Keying {
                 if let Some(keyed) = &mut self.keyed {
                     keyed.alerted = true;
                     let left = self.tot().map(|tot| tot.saturating_duration_since(now));
-                    self.outputs.extend(left.map(|left| Output::Warned { left }));
+                    self.outputs
+                        .extend(left.map(|left| Output::Warned { left }));
                 }
             }
             (State::LockedOut { .. }, Deadline::Penalty) => {

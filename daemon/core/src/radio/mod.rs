@@ -23,10 +23,10 @@ pub mod playout;
 pub mod squelch;
 pub mod tones;
 pub mod vox;
+pub mod wizard;
 
 #[cfg(test)]
 mod signals;
-pub mod wizard;
 
 use std::time::{Duration, Instant};
 
@@ -146,7 +146,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Send what is received, from this moment of the past on. `delayed`: at its own pace, so late from end
-    /// to end; else what has gathered is sent at once, with its own timestamps.
+    /// to end; else what has gathered is sent at once, with its own timestamps. Again for the same
+    /// transmission: someone went on speaking, and it goes on as late as it was.
     Receive {
         transmission: TransmissionId,
         from: Instant,

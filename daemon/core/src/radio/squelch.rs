@@ -55,13 +55,29 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
-    Debounce { up: Instant },
-    Filtering { up: Instant },
-    Open { since: Instant },
-    Hang { since: Instant, down: Instant },
-    Spent { since: Instant, down: Option<Instant> },
-    Stuck { down: Option<Instant> },
-    Shut { after: After },
+    Debounce {
+        up: Instant,
+    },
+    Filtering {
+        up: Instant,
+    },
+    Open {
+        since: Instant,
+    },
+    Hang {
+        since: Instant,
+        down: Instant,
+    },
+    Spent {
+        since: Instant,
+        down: Option<Instant>,
+    },
+    Stuck {
+        down: Option<Instant>,
+    },
+    Shut {
+        after: After,
+    },
 }
 
 /// What a line that is still up means after [`State::Shut`].
@@ -126,6 +142,18 @@ impl Squelch {
         }
     }
 
+    /// Whether someone may be speaking.
+    pub fn hears(&self) -> bool {
+        match self.state {
+            State::Closed | State::Stuck { .. } | State::Shut { .. } => false,
+            State::Debounce { .. }
+            | State::Filtering { .. }
+            | State::Open { .. }
+            | State::Hang { .. }
+            | State::Spent { .. } => true,
+        }
+    }
+
     /// The receiver is taken for faulty until its line goes down.
     pub fn is_stuck(&self) -> bool {
         let after = After::Stuck;
@@ -178,10 +206,7 @@ impl Squelch {
                 self.reset();
             }
             (
-                State::Open { .. }
-                | State::Hang { .. }
-                | State::Spent { .. }
-                | State::Stuck { .. },
+                State::Open { .. } | State::Hang { .. } | State::Spent { .. } | State::Stuck { .. },
                 Input::Gone,
             ) => {
                 self.reset();
@@ -207,9 +232,7 @@ impl Squelch {
             State::Debounce { up } => Some(up + settings.debounce),
             State::Filtering { up } => Some(up + settings.debounce.max(settings.kerchunk)),
             State::Open { since } => Some(since + settings.stuck),
-            State::Hang { since, down } => {
-                Some((down + settings.hang).min(since + settings.stuck))
-            }
+            State::Hang { since, down } => Some((down + settings.hang).min(since + settings.stuck)),
             State::Spent { since, down } => {
                 let down = down.map(|down| down + settings.hang);
                 Some(down.unwrap_or(since + settings.stuck))

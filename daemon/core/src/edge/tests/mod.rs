@@ -17,6 +17,7 @@ mod emergencies;
 mod heard;
 mod positions;
 mod property;
+mod radios;
 mod silences;
 mod talks;
 
@@ -78,8 +79,14 @@ struct Rig {
     recorded: BTreeMap<RouteId, TransmissionId>,
     /// What the shards know of the routes: recorded, echo.
     settings: BTreeMap<RouteId, (bool, bool)>,
+    /// What radios were ordered, but renewals of their keys.
     orders: Vec<(RadioId, radio::Order)>,
+    keyed: BTreeSet<RadioId>,
+    /// Every key order: when it was given, and until when it is good.
+    keys: Vec<(RadioId, Instant, Instant)>,
     places: BTreeMap<RadioId, (TransportId, Option<RouteId>)>,
+    /// Which radios get the packets of a route.
+    sent_out: BTreeMap<RouteId, Vec<RadioId>>,
     happened: Vec<Happening>,
     kept: Option<Board>,
 }
@@ -138,7 +145,10 @@ impl Rig {
             recorded: BTreeMap::new(),
             settings: BTreeMap::new(),
             orders: Vec::new(),
+            keyed: BTreeSet::new(),
+            keys: Vec::new(),
             places: BTreeMap::new(),
+            sent_out: BTreeMap::new(),
             happened: Vec::new(),
             kept: None,
         }
@@ -218,10 +228,28 @@ impl Rig {
                     route,
                     recorded,
                     echo,
-                    ..
-                }) => drop(self.settings.insert(route, (recorded, echo))),
+                    radios,
+                }) => {
+                    self.settings.insert(route, (recorded, echo));
+                    self.sent_out.insert(route, radios);
+                }
                 Output::Media(Command::Pause { .. }) => {}
-                Output::Radio { radio, order } => self.orders.push((radio, order)),
+                Output::Radio { radio, order } => {
+                    let renews = match order {
+                        radio::Order::Key { until } => {
+                            self.keys.push((radio, self.now, until));
+                            !self.keyed.insert(radio)
+                        }
+                        radio::Order::Unkey => {
+                            self.keyed.remove(&radio);
+                            false
+                        }
+                        _ => false,
+                    };
+                    if !renews {
+                        self.orders.push((radio, order));
+                    }
+                }
                 Output::RadioPlace {
                     radio,
                     transport,
