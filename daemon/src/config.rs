@@ -440,7 +440,7 @@ impl Settings {
         Settings::of_file(&TomlFile::read(path)?)
     }
 
-    fn of_file(file: &TomlFile) -> Result<Settings, Mistake> {
+    pub fn of_file(file: &TomlFile) -> Result<Settings, Mistake> {
         let mut settings: Settings = file.parse()?;
         settings.check(file)?;
         settings.start_paths_at(file.folder());
@@ -449,6 +449,16 @@ impl Settings {
 
     pub fn box_name(&self) -> String {
         self.name.clone().unwrap_or_else(host_name)
+    }
+
+    /// Of radios and desks: they share their names.
+    pub fn radio_ids(&self) -> Vec<String> {
+        let radios = self.radio.iter().map(|radio| &radio.id);
+        let desks = self.desk.iter().map(|desk| &desk.id);
+        radios
+            .chain(desks)
+            .map(|id| id.as_str().to_string())
+            .collect()
     }
 
     pub fn recorder(&self) -> Recorder {

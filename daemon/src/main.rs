@@ -33,6 +33,7 @@ mod toml_file;
 mod utc;
 mod web;
 mod withdraw;
+mod wizard;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,8 @@ take them off the issuer's list as well.")]
     Session(commands::Session),
     /// List what a radio may be wired to: sound cards, GPIO lines, CM108 fobs and serial ports.
     Devices(commands::Devices),
+    /// Watch the radios, send a test tone, read their settings again.
+    Radio(commands::Radio),
     /// Read the journal: who did what, when and from where, newest last.
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
@@ -270,6 +273,7 @@ fn main() -> ExitCode {
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
         Command::Devices(devices) => devices.run(),
+        Command::Radio(radio) => radio.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
         Command::Recordings { files, what } => self::recordings(&files, what),
@@ -289,6 +293,7 @@ fn start(run: Run) -> Result<()> {
     log_to_stderr(settings.log.format);
     runtime()?.block_on(run::run(run::Options {
         settings,
+        file: run.files.config.clone(),
         roster: run.files.roster(),
         ready_file: run.ready_file,
         invite_everyone: run.invite_everyone,
@@ -313,9 +318,14 @@ fn check(files: &Files) -> Result<()> {
     if let (Some(certificate), Some(key)) = (&settings.web.certificate, &settings.web.key) {
         pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
     }
+    // What is not there may yet be plugged in: no mistake.
+    let wires: String = guardian::check::wires(&settings)?
+        .iter()
+        .map(|wire| format!("\n  wires   {wire}"))
+        .collect();
     show::say(&format!(
         "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
-         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people{wires}",
         settings.box_name(),
         settings.web.https,
         settings.web.plain,

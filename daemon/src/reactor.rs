@@ -293,7 +293,8 @@ impl Reactor {
 
     fn set_radios(&mut self, seats: Vec<Seat>, now: Instant) {
         let taps = |seat: &Seat| Some((seat.radio, seat.door.taps.clone()?));
-        self.media.set_radios(seats.iter().filter_map(taps).collect());
+        self.media
+            .set_radios(seats.iter().filter_map(taps).collect());
         let radios = seats.iter().map(|seat| (seat.radio, seat.settings.clone()));
         self.edge.handle(Input::Radios(radios.collect()), now);
         // What is said to those that go is nobody's any more.

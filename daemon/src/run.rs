@@ -41,6 +41,7 @@ use crate::signaling::{self, Signaling};
 use crate::store::{By, Records, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
+use crate::wizard::Wizard;
 use crate::{listen, roster_file, show, utc};
 
 /// Names and addresses of the machine come and go.
@@ -56,6 +57,8 @@ const LAST_RECORDINGS: Duration = Duration::from_secs(3);
 
 pub struct Options {
     pub settings: Settings,
+    /// Where they stand; `None`: nowhere.
+    pub file: Option<PathBuf>,
     /// The file of what an empty store starts with; `None`: the built-in roster.
     pub roster: Option<PathBuf>,
     pub ready_file: Option<PathBuf>,
@@ -156,6 +159,7 @@ pub async fn run(options: Options) -> Result<()> {
             recordings_bytes,
             since: Instant::now(),
             radios: Radios::default(),
+            wizard: Wizard::new(options.file),
             radio_streams: api::radio_streams(),
             stop: stop.clone(),
         }),

@@ -351,4 +351,59 @@ mod tests {
         assert_eq!(Report::of(&[]), None);
         assert_eq!(Report::of(&[0; 16]), None);
     }
+
+    #[test]
+    fn a_fob_is_unkeyed_when_opened_keyed_when_told_and_unkeyed_when_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hidraw");
+        for (active_low, [off, on]) in [(false, [0, 4]), (true, [4, 0])] {
+            std::fs::write(&file, "").unwrap();
+            let mut ptt = Cm108Ptt::open(&file, 3, active_low).unwrap();
+            let second = Cm108Ptt::open(&file, 3, active_low);
+            assert!(matches!(second, Err(HwError::Busy { .. })));
+            ptt.set(true).unwrap();
+            ptt.set(false).unwrap();
+            ptt.set(true).unwrap();
+            drop(ptt);
+            let written = std::fs::read(&file).unwrap();
+            let levels: Vec<_> = written.chunks(5).map(|report| report[2]).collect();
+            assert_eq!(levels, [off, on, off, on, off]);
+            assert!(written.chunks(5).all(|report| report[3] == 4));
+        }
+        assert!(Cm108Ptt::open(&file, 3, false).is_ok());
+    }
+
+    #[test]
+    fn a_fob_that_does_not_take_an_order_is_an_error() {
+        let full = Path::new("/dev/full");
+        let error = Cm108Ptt::open(full, 3, false).err();
+        assert!(matches!(error, Some(HwError::Io { .. })), "{error:?}");
+        let nowhere = Cm108Ptt::open(Path::new("/dev/hidraw99"), 3, false).err();
+        assert!(
+            matches!(nowhere, Some(HwError::Missing { .. })),
+            "{nowhere:?}"
+        );
+    }
+
+    #[test]
+    fn a_carrier_follows_its_key_and_counts_garbage() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("hidraw");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut carrier = Cm108Carrier::open(&pipe, Cm108Key::Down).unwrap();
+        let mut device = OpenOptions::new().write(true).open(&pipe).unwrap();
+        assert!(!carrier.is_up().unwrap());
+        let table = [
+            (&[2, 0, 0, 0][..], true, 0),
+            (&[1, 0, 0, 0], false, 0),
+            (&[3, 0, 0, 0], true, 0),
+            (&[9; 20], true, 1),
+            (&[0, 0, 0, 0], false, 1),
+        ];
+        for (report, up, garbage) in table {
+            device.write_all(report).unwrap();
+            assert_eq!(carrier.is_up().unwrap(), up, "{report:?}");
+            assert_eq!(carrier.garbage(), garbage);
+        }
+    }
 }

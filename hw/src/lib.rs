@@ -7,6 +7,7 @@
 
 mod carrier;
 mod errno;
+mod let_go;
 mod open;
 mod sound;
 mod sysfs;
@@ -21,7 +22,8 @@ pub mod spec;
 use std::time::Duration;
 
 pub use devices::devices;
-pub use open::{Inputs, open_capture, open_carrier, open_playback, open_ptt};
+pub use let_go::{LetGo, let_go};
+pub use open::{AskSerial, Inputs, open_capture, open_carrier, open_playback, open_ptt};
 
 /// Samples a second, everywhere.
 pub const RATE: u32 = 48_000;

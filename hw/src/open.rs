@@ -9,13 +9,16 @@ use crate::serial::SerialPorts;
 use crate::spec::{CarrierSpec, Detector, PttSpec, SerialInput, Side, SoundSpec};
 use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio, sound};
 
+/// Asks for an input of a serial port.
+pub type AskSerial = dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync;
+
 /// What detectors need that are not wires of their own.
 #[derive(Clone)]
 pub struct Inputs {
     /// Whether the sound itself is loud enough.
     pub vox: Arc<dyn Fn() -> bool + Send + Sync>,
     /// A serial port has one opener: the guardian, which keys by it. This asks it; must not block.
-    pub serial: Arc<dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync>,
+    pub serial: Arc<AskSerial>,
     /// The card `cm108:auto` belongs to.
     pub sound: SoundSpec,
     /// Wanted of the kernel, where a line can; [`Carrier::debounced`] says whether it does.

@@ -88,7 +88,7 @@ fn section(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String
     lines.extend(rows.map(|row| row.to_vec()));
     match lines.len() {
         1 => String::new(),
-        _ => laid_out(&lines),
+        _ => laid_out(&lines).join("\n"),
     }
 }
 

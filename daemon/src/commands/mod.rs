@@ -6,6 +6,7 @@ mod devices;
 mod journal;
 mod people;
 mod posters;
+mod radio;
 mod table;
 mod talk_groups;
 
@@ -15,6 +16,7 @@ pub use self::devices::Devices;
 pub use self::journal::{Log, RollCall};
 pub use self::people::{Device, Session, User};
 pub use self::posters::Poster;
+pub use self::radio::Radio;
 pub use self::talk_groups::{Channel, Member};
 
 /// `90s`, `8h`, `3d` ...

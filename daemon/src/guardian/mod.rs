@@ -28,8 +28,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use pttd_hw::HwError;
-use pttd_hw::spec::{CarrierSpec, Detector, PttSpec, SoundSpec};
+use pttd_hw::spec::{Detector, PttSpec};
 
 use crate::Files;
 use crate::config::Settings;
@@ -55,7 +54,7 @@ impl Guardian {
         }
         let settings = self.files.settings()?;
         log::start(settings.log.format)?;
-        let wires = Wires::of(&settings)?;
+        let wires = Wires::of(&settings);
         let path = settings.guardian_socket();
         let lock = lock(&path)?.with_context(|| {
             format!(
@@ -78,59 +77,40 @@ pub struct Wires {
 }
 
 impl Wires {
-    pub fn of(settings: &Settings) -> Result<Wires, HwError> {
-        let mut outputs = Vec::new();
+    pub fn of(settings: &Settings) -> Wires {
+        let state = &settings.state.dir;
+        let radios = settings.radio.iter();
+        let outputs = radios.clone().map(|radio| Output {
+            radio: radio.id.as_str().to_string(),
+            ptt: radio.ptt(state),
+            sound: radio.sound(state),
+            tot: radio.tot,
+        });
+        let carriers = radios
+            .filter(|radio| radio.receive)
+            .map(|radio| radio.carrier(state));
+        let buttons = settings.desk.iter().map(|desk| desk.button.clone());
         let mut ports = BTreeSet::new();
-        let mut listened_to = |carrier: &str| -> Result<(), HwError> {
-            let carrier: CarrierSpec = carrier.parse()?;
-            for detector in carrier.detectors() {
+        for listened_to in carriers.chain(buttons) {
+            for detector in listened_to.detectors() {
                 if let Detector::Serial { port, .. } = detector {
                     ports.insert(port.clone());
                 }
             }
-            Ok(())
-        };
-        for radio in &settings.radio {
-            if radio.receive {
-                listened_to(&radio.carrier)?;
-            }
-            let radio_id = radio.id.as_str();
-            let sound: SoundSpec = radio.sound.parse()?;
-            let ptt = match radio.ptt.parse()? {
-                // The box plays its other end, PTT line and all.
-                PttSpec::None if sound == SoundSpec::Simulated => {
-                    PttSpec::Bench(air(&settings.state.dir, radio_id))
-                }
-                ptt => ptt,
-            };
-            if radio.transmit && ptt != PttSpec::None {
-                outputs.push(Output {
-                    radio: radio_id.to_string(),
-                    ptt,
-                    sound,
-                    tot: radio.tot,
-                });
-            }
         }
-        for desk in &settings.desk {
-            listened_to(&desk.button)?;
-        }
-        Ok(Wires {
-            outputs,
+        Wires {
+            outputs: outputs
+                .filter(|output| output.ptt != PttSpec::None)
+                .collect(),
             ports,
             lease: settings.guardian.lease,
-        })
+        }
     }
 
     /// Nothing to own.
     pub fn is_empty(&self) -> bool {
         self.outputs.is_empty() && self.ports.is_empty()
     }
-}
-
-/// Where the box plays the other end of a simulated radio.
-pub fn air(state: &Path, radio: &str) -> PathBuf {
-    state.join(format!("air-{radio}.sock"))
 }
 
 /// Held by whoever owns the lines, so that two never do. `None`: another has it.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::EventFd;
 use pttd_hw::serial::SerialPorts;
 use pttd_hw::spec::{PttSpec, SoundSpec};
-use pttd_hw::{HwError, Ptt, open_ptt};
+use pttd_hw::{HwError, Ptt, cm108, open_ptt};
 
 use super::protocol::Inputs;
 use super::startup;
@@ -25,6 +25,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN_AT_FIRST: Duration = Duration::from_millis(50);
 const AT_FIRST: u32 = 20;
+/// A fob takes so long to come back, and it may not help.
+const RESET_AGAIN: Duration = Duration::from_secs(5);
 /// Longer than any device that works takes to do as told.
 const HANGS: Duration = Duration::from_millis(500);
 /// How often the inputs of a serial port are read.
@@ -139,6 +141,7 @@ impl Shared {
         let mut device = None;
         let mut failed = 0;
         let mut is_new = true;
+        let mut last_reset = None;
         loop {
             let wanted = {
                 let mut state = self.state();
@@ -150,6 +153,12 @@ impl Shared {
             };
             let drive = || drive(&mut device, output, ports, wanted, &mut is_new);
             let outcome = unless_it_panics(drive);
+            if let Err(error) = &outcome
+                && last_reset.is_none_or(|at: Instant| at + RESET_AGAIN <= Instant::now())
+                && reset(output, error)
+            {
+                last_reset = Some(Instant::now());
+            }
             let mut state = self.state();
             state.busy = None;
             let told = match &outcome {
@@ -227,6 +236,28 @@ fn drive(
     open.set(keyed)?;
     *device = Some(open);
     Ok(())
+}
+
+/// A CM108 that does not take an order: what is left is to pull its plug by software. Whether it was tried.
+fn reset(output: &Output, error: &HwError) -> bool {
+    let PttSpec::Cm108 { device, .. } = &output.ptt else {
+        return false;
+    };
+    if matches!(
+        error,
+        HwError::Missing { .. } | HwError::Busy { .. } | HwError::Name(_)
+    ) {
+        return false;
+    }
+    let radio = &output.radio;
+    let done = unless_it_panics(|| cm108::reset(device, &output.sound));
+    match done {
+        Ok(()) => tracing::warn!(radio, %error, "the CM108 took no order: it was reset"),
+        Err(why) => {
+            tracing::warn!(radio, %error, %why, "the CM108 took no order, and cannot be reset")
+        }
+    }
+    true
 }
 
 /// A line that was let go of is down, but a CM108 stays as it was; one that was pulled has no current.

@@ -383,7 +383,7 @@ impl Server {
         let started = std::thread::Builder::new()
             .name("settings".to_string())
             .spawn(move || {
-                let wires = || Ok(Wires::of(&files.settings()?)?);
+                let wires = || Ok(Wires::of(&files.settings()?));
                 // The guardian ends.
                 let _ = read.send(wires());
             });

@@ -36,7 +36,7 @@ impl Unkey {
                 path.display()
             );
         };
-        self.open(&Wires::of(&settings)?)
+        self.open(&Wires::of(&settings))
     }
 
     fn ask(&self, mut visit: Visit) -> Result<()> {

@@ -96,7 +96,10 @@ impl Air {
 
 static SPEECH_SAMPLES: LazyLock<Vec<f32>> = LazyLock::new(|| {
     speech().unwrap_or_else(|error| {
-        tracing::error!(error = format!("{error:#}"), "the handheld has lost its voice");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "the handheld has lost its voice"
+        );
         tone()
     })
 });
@@ -144,7 +147,9 @@ pub fn wav(samples: &[i16]) -> Vec<u8> {
     word(&16u16.to_le_bytes());
     word(b"data");
     word(&bytes.to_le_bytes());
-    samples.iter().for_each(|sample| word(&sample.to_le_bytes()));
+    samples
+        .iter()
+        .for_each(|sample| word(&sample.to_le_bytes()));
     wav
 }
 

@@ -28,7 +28,10 @@ pub fn tell(radio: &str, gauges: &Gauges, keyed: Keyed) {
     count("pttd_radio_packets_dropped_total", &gauges.packets_dropped);
     count("pttd_radio_events_dropped_total", &gauges.events_dropped);
     count("pttd_radio_packets_lost_total", &gauges.packets_lost);
-    count("pttd_radio_packets_recovered_total", &gauges.packets_recovered);
+    count(
+        "pttd_radio_packets_recovered_total",
+        &gauges.packets_recovered,
+    );
     let counter = |name: &'static str| counter!(name, "radio" => radio.to_string());
     counter("pttd_radio_keyed_total").absolute(keyed.times);
     counter("pttd_radio_on_air_seconds_total").absolute(keyed.on_air.as_secs());

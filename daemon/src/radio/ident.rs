@@ -17,7 +17,9 @@ pub fn ident(ident: &Ident) -> Result<Option<OwnSound>> {
         Ident::Off => Ok(None),
         Ident::Cw(call) => {
             let sound = OwnSound::morse(call);
-            sound.map(Some).with_context(|| format!("{call} in Morse code"))
+            sound
+                .map(Some)
+                .with_context(|| format!("{call} in Morse code"))
         }
         Ident::Wav(file) => {
             let samples = read(file).with_context(|| {
@@ -51,7 +53,9 @@ fn samples(wav: &[u8]) -> Result<Vec<f32>> {
             b"fmt " => {
                 let number = |at| {
                     let two = chunk.get(at..at + 2).unwrap_or_default();
-                    two.iter().rev().fold(0u32, |n, byte| n << 8 | u32::from(*byte))
+                    two.iter()
+                        .rev()
+                        .fold(0u32, |n, byte| n << 8 | u32::from(*byte))
                 };
                 let rate = number(4) | number(6) << 16;
                 ensure!(
@@ -59,7 +63,10 @@ fn samples(wav: &[u8]) -> Result<Vec<f32>> {
                     "it has {rate} Hz, {} bit",
                     number(14)
                 );
-                ensure!((1..=2).contains(&number(2)), "it is neither mono nor stereo");
+                ensure!(
+                    (1..=2).contains(&number(2)),
+                    "it is neither mono nor stereo"
+                );
                 channels = Some(number(2) as usize);
             }
             b"data" => {
@@ -71,9 +78,8 @@ fn samples(wav: &[u8]) -> Result<Vec<f32>> {
                     frames.len() <= LONGEST_SECONDS * RATE as usize,
                     "it is longer than {LONGEST_SECONDS} s"
                 );
-                let left = |frame: &[u8]| {
-                    f32::from(i16::from_le_bytes([frame[0], frame[1]])) / 32_768.0
-                };
+                let left =
+                    |frame: &[u8]| f32::from(i16::from_le_bytes([frame[0], frame[1]])) / 32_768.0;
                 return Ok(frames.map(left).collect());
             }
             _ => {}

@@ -234,7 +234,9 @@ impl Inner {
             let wired = self.wired();
             let radios = wired.radios.iter();
             let changed = radios.filter(|(_, radio)| !plans.contains(&radio.plan));
-            changed.map(|(number, radio)| (*number, radio.plan.id().to_string())).collect()
+            changed
+                .map(|(number, radio)| (*number, radio.plan.id().to_string()))
+                .collect()
         };
         for (_, id) in &gone {
             self.wait_until_idle(id).await?;
@@ -265,15 +267,12 @@ impl Inner {
 
     /// Blocking: ends the threads of those that are gone or changed, and starts the others. All that run then, and
     /// how many were touched.
-    fn exchange(
-        &self,
-        gone: &[(RadioId, String)],
-        plans: Vec<Plan>,
-    ) -> Result<(Vec<Seat>, usize)> {
+    fn exchange(&self, gone: &[(RadioId, String)], plans: Vec<Plan>) -> Result<(Vec<Seat>, usize)> {
         let ended: Vec<Radio> = {
             let mut wired = self.wired();
             let gone = gone.iter();
-            gone.filter_map(|(number, _)| wired.radios.remove(number)).collect()
+            gone.filter_map(|(number, _)| wired.radios.remove(number))
+                .collect()
         };
         let mut changed = ended.len();
         drop(ended);
@@ -289,7 +288,11 @@ impl Inner {
                 let next = RadioId(wired.numbers.len() as u16);
                 *wired.numbers.entry(plan.id().to_string()).or_insert(next)
             };
-            tracing::info!(radio = plan.id(), sound = plan.shown(&plan.sound), "a radio is wired");
+            tracing::info!(
+                radio = plan.id(),
+                sound = plan.shown(&plan.sound),
+                "a radio is wired"
+            );
             let radio = self.start(number, plan)?;
             self.wired().radios.insert(number, radio);
             changed += 1;
@@ -313,7 +316,12 @@ impl Inner {
         let keyer = Arc::new(Keyer::new(&id, around.link.clone()));
         let ready = Arc::default();
         let teller = |ready: &Arc<_>| {
-            Teller::new(number, around.events.clone(), Arc::clone(ready), gauges.clone())
+            Teller::new(
+                number,
+                around.events.clone(),
+                Arc::clone(ready),
+                gauges.clone(),
+            )
         };
         let mut threads = Vec::new();
         let mut door = Door {
@@ -336,8 +344,7 @@ impl Inner {
             let (taps_in, taps) = sync_channel(TAPS);
             (door.transmitter, door.taps) = (Some(orders_in), Some(taps_in));
             let (plan, gauges, teller) = (plan.clone(), gauges.clone(), teller(&ready));
-            let part =
-                Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
+            let part = Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
             threads.push(Running::start(&id, part)?);
         }
         Ok(Radio {
@@ -356,7 +363,11 @@ impl Inner {
         let mut problems = Vec::new();
         for (number, radio) in &wired.radios {
             let view = views.iter().find(|view| view.radio == *number);
-            figures::tell(radio.plan.id(), &radio.gauges, radio.keyer.keyed(Instant::now()));
+            figures::tell(
+                radio.plan.id(),
+                &radio.gauges,
+                radio.keyer.keyed(Instant::now()),
+            );
             let decided = view.and_then(|view| view.problem.clone());
             if let Some(problem) = radio.gauges.problem().or(decided) {
                 let what = match radio.plan.edge.kind {

@@ -101,7 +101,10 @@ impl Plan {
     /// A wire or a card for people: a simulated radio's own are where the box made them.
     pub fn shown(&self, spec: &impl Display) -> String {
         let text = spec.to_string();
-        let own = self.air.as_ref().map(|air| format!("bench:{}", air.display()));
+        let own = self
+            .air
+            .as_ref()
+            .map(|air| format!("bench:{}", air.display()));
         match own == Some(text.clone()) {
             true => SoundSpec::Simulated.to_string(),
             false => text,

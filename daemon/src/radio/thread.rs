@@ -83,7 +83,10 @@ fn run<P: Part>(part: &mut P, stop: &AtomicBool) {
             Ok(Err(error)) => Some(format!("{error:#}")),
             Err(_panic) => {
                 part.panicked();
-                Some(format!("the {} had an error of its own and begins anew", P::NAME))
+                Some(format!(
+                    "the {} had an error of its own and begins anew",
+                    P::NAME
+                ))
             }
         };
         part.lost(why);

@@ -6,11 +6,16 @@ use std::f32::consts::TAU;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::*;
-use crate::{Capture, Playback};
+use crate::{Capture, Playback, Progress};
 
 struct PulseAudio(Child);
 
@@ -75,7 +80,7 @@ impl Drop for PulseAudio {
     }
 }
 
-/// The radio is `pcm:rx_out,tx_in`; `rx_in,tx_out`... the far end writes rx and records tx.
+/// The radio is `pcm:rx,tx`, its far end `pcm:far_ear,far_mouth`.
 fn alsa_settings(folder: &Path) -> String {
     let pcm = |name: &str, device: &str| {
         let socket = folder.join("native");
@@ -83,21 +88,20 @@ fn alsa_settings(folder: &Path) -> String {
         format!("pcm.{name} {{ type pulse server \"unix:{server}\" device \"{device}\" }}\n")
     };
     [
-        ("rx", "rx.monitor"),
-        ("tx", "tx"),
-        ("far_mouth", "rx"),
-        ("far_ear", "tx.monitor"),
+        pcm("rx", "rx.monitor"),
+        pcm("tx", "tx"),
+        pcm("far_mouth", "rx"),
+        pcm("far_ear", "tx.monitor"),
     ]
-    .map(|(name, device)| pcm(name, device))
     .concat()
 }
 
 #[test]
-fn sound_goes_both_ways_through_alsa_and_survives_the_end_of_the_card() {
+fn sound_goes_both_ways_through_alsa_and_a_card_may_stall_and_vanish() {
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("asoundrc");
     fs::write(&settings, alsa_settings(folder.path())).unwrap();
-    let inner = Command::new(std::env::current_exe().unwrap())
+    let inside = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "sound::tests::inside",
@@ -108,112 +112,162 @@ fn sound_goes_both_ways_through_alsa_and_survives_the_end_of_the_card() {
         .env("PTTD_TEST_FOLDER", folder.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&inner.stdout);
-    let cried = String::from_utf8_lossy(&inner.stderr);
-    assert!(inner.status.success(), "{said}\n{cried}");
+    let said = String::from_utf8_lossy(&inside.stdout);
+    let cried = String::from_utf8_lossy(&inside.stderr);
+    assert!(inside.status.success(), "{said}\n{cried}");
     assert!(said.contains("1 passed"), "{said}");
-    eprintln!("{cried}");
 }
 
 #[test]
 #[ignore = "run by the test above, in a process of its own"]
 fn inside() {
     let folder = std::env::var("PTTD_TEST_FOLDER").unwrap();
-    let server = PulseAudio::start(Path::new(&folder));
-    let rx = Pair::open("pcm:rx,far_mouth");
-    let tx = Pair::open("pcm:far_ear,tx");
-    let (heard, sent) = (rx.run(Side::Mono), tx.run(Side::Mono));
-    let loud = |heard: &Receiver<f32>| {
-        let until = Instant::now() + Duration::from_secs(10);
-        let level = std::iter::repeat_with(|| heard.recv_timeout(Duration::from_secs(5)).unwrap());
-        let mut loudest = 0.0_f32;
-        for level in level.take_while(|_| Instant::now() < until) {
-            loudest = loudest.max(level);
-            if level > 0.3 {
+    let folder = Path::new(&folder);
+    let server = PulseAudio::start(folder);
+
+    // One side each way, and nothing of it on the other.
+    let far_mouth = Mouth::open("pcm:far_mouth", Side::Left);
+    let mut rx = Ear::open("pcm:rx,tx", Side::Left);
+    rx.hears(true);
+    drop(rx);
+    let mut other = Ear::open("pcm:rx,tx", Side::Right);
+    other.hears(false);
+    drop((far_mouth, other));
+    let tx = Mouth::open("pcm:rx,tx", Side::Mono);
+    let mut far_ear = Ear::open("pcm:far_ear,far_mouth", Side::Right);
+    far_ear.hears(true);
+
+    // How far the card is.
+    let before = tx.progress();
+    soon("it moves", || tx.progress().played > before.played);
+    let delay = tx.progress().delay;
+    assert!((20..200).contains(&delay.as_millis()), "{delay:?}");
+
+    // It stands still: whoever reads and writes is not held up, and sees it.
+    let pid = Pid::from_raw(server.0.id() as i32);
+    kill(pid, Signal::SIGSTOP).unwrap();
+    soon("the writer is told", || tx.timed_out() > 0);
+    let stands = tx.progress().played;
+    let start = Instant::now();
+    let error = std::iter::repeat_with(|| far_ear.0.read(&mut [0.0; PERIOD])).find_map(Result::err);
+    assert!(matches!(error, Some(HwError::TimedOut { .. })), "{error:?}");
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(tx.progress().played, stands);
+    kill(pid, Signal::SIGCONT).unwrap();
+    soon("it moves again", || {
+        tx.progress().played > stands + u64::from(RATE) / 10
+    });
+    far_ear.hears(true);
+
+    // It is pulled: both are told at once, and it is found again when it is put back.
+    drop(server);
+    let start = Instant::now();
+    let error = std::iter::repeat_with(|| far_ear.0.read(&mut [0.0; PERIOD])).find_map(Result::err);
+    assert!(matches!(error, Some(HwError::Missing { .. })), "{error:?}");
+    soon("the writer has ended", || tx.thread.is_finished());
+    assert!(start.elapsed() < Duration::from_secs(2));
+    drop((tx, far_ear));
+    let spec = "pcm:rx,tx".parse().unwrap();
+    let missing = CardCapture::open(&spec, Side::Mono, None).err();
+    assert!(
+        matches!(missing, Some(HwError::Missing { .. })),
+        "{missing:?}"
+    );
+    let missing = CardPlayback::open(&spec, Side::Mono, None).err();
+    assert!(
+        matches!(missing, Some(HwError::Missing { .. })),
+        "{missing:?}"
+    );
+    let _server = PulseAudio::start(folder);
+    let _far_mouth = Mouth::open("pcm:far_mouth", Side::Mono);
+    Ear::open("pcm:rx,tx", Side::Mono).hears(true);
+}
+
+fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+struct Ear(CardCapture);
+
+impl Ear {
+    fn open(spec: &str, side: Side) -> Ear {
+        Ear(CardCapture::open(&spec.parse().unwrap(), side, None).unwrap())
+    }
+
+    /// A sine soon, or silence for half a second.
+    fn hears(&mut self, something: bool) {
+        let (mut period, mut loudest) = ([0.0; PERIOD], 0.0_f32);
+        let periods = if something { 1000 } else { 50 };
+        for _ in 0..periods {
+            match self.0.read(&mut period) {
+                Ok(()) | Err(HwError::TimedOut { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+            loudest = period.iter().fold(loudest, |a, s| a.max(s.abs()));
+            if something && loudest > 0.4 {
                 return;
             }
         }
-        panic!("not heard, loudest {loudest}");
-    };
-    loud(&heard);
-    loud(&sent);
-    for _ in 0..500 {
-        heard.recv().unwrap();
-        sent.recv().unwrap();
+        assert!(!something && loudest < 0.001, "loudest: {loudest}");
     }
-    eprintln!("kill");
-    let k = Instant::now();
-    drop(server);
-    while heard.recv().is_ok() {}
-    eprintln!("capture ended after {:?}", k.elapsed());
-    while sent.recv().is_ok() {}
-    std::thread::sleep(Duration::from_millis(300));
-    for spec in ["pcm:rx,far_mouth"] {
-        let s: SoundSpec = spec.parse().unwrap();
-        let k = Instant::now();
-        eprintln!(
-            "{:?} {:?}",
-            CardCapture::open(&s, Side::Mono, None).err(),
-            k.elapsed()
-        );
-        eprintln!("{:?}", CardPlayback::open(&s, Side::Mono, None).err());
-    }
-    let server = PulseAudio::start(Path::new(&folder));
-    let rx = Pair::open("pcm:rx,far_mouth");
-    let heard = rx.run(Side::Right);
-    loud(&heard);
-    let _ = server;
 }
 
-struct Pair(SoundSpec);
+/// Plays a sine until it is dropped or its card is gone.
+struct Mouth {
+    playback: Arc<Mutex<CardPlayback>>,
+    timed_out: Arc<AtomicU64>,
+    end: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
 
-impl Pair {
-    fn open(spec: &str) -> Pair {
-        Pair(spec.parse().unwrap())
+impl Mouth {
+    fn open(spec: &str, side: Side) -> Mouth {
+        let playback = CardPlayback::open(&spec.parse().unwrap(), side, None).unwrap();
+        let playback = Arc::new(Mutex::new(playback));
+        let (timed_out, end) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (its, told, ended) = (playback.clone(), timed_out.clone(), end.clone());
+        let thread = std::thread::spawn(move || {
+            let mut n = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let step = TAU * 1000.0 / RATE as f32;
+                let period = std::array::from_fn(|i| 0.5 * ((n + i) as f32 * step).sin());
+                let written = its.lock().unwrap().write(&period);
+                match written {
+                    Ok(()) => n = (n + PERIOD) % RATE as usize,
+                    Err(HwError::TimedOut { .. }) => {
+                        told.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(HwError::Missing { .. }) => return,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        Mouth {
+            playback,
+            timed_out,
+            end,
+            thread,
+        }
     }
 
-    fn run(&self, side: Side) -> Receiver<f32> {
-        let (spec, (sender, receiver)) = (self.0.clone(), channel());
-        let mut capture = CardCapture::open(&spec, side, None).unwrap();
-        let mut playback = CardPlayback::open(&spec, side, None).unwrap();
-        std::thread::spawn(move || {
-            let mut n = 0;
-            loop {
-                let period = std::array::from_fn(|i| {
-                    0.5 * ((n + i) as f32 * TAU * 1000.0 / RATE as f32).sin()
-                });
-                n += PERIOD;
-                if let Err(e) = playback.write(&period) {
-                    eprintln!("write {e} {e:?}");
-                    if !matches!(e, HwError::TimedOut { .. }) {
-                        break;
-                    }
-                }
-                if n % 48000 == 0 {
-                    eprintln!("{:?} xruns {}", playback.progress(), playback.xruns());
-                }
-            }
-        });
-        std::thread::spawn(move || {
-            let mut period = [0.0; PERIOD];
-            loop {
-                match capture.read(&mut period) {
-                    Ok(()) => {
-                        let level = period.iter().fold(0.0_f32, |a, s| a.max(s.abs()));
-                        if sender.send(level).is_err() {
-                            eprintln!("capture xruns {}", capture.xruns());
-                            return;
-                        }
-                    }
-                    Err(e) => {
-                        eprintln!("read {e} {e:?}");
-                        if !matches!(e, HwError::TimedOut { .. }) {
-                            break;
-                        }
-                    }
-                }
-            }
-        });
-        receiver
+    fn progress(&self) -> Progress {
+        self.playback.lock().unwrap().progress().unwrap()
+    }
+
+    fn timed_out(&self) -> u64 {
+        self.timed_out.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Mouth {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
     }
 }

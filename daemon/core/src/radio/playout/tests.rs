@@ -143,7 +143,8 @@ fn twenties(late: &[(u64, i64)]) -> Vec<(i64, Packet)> {
 
 #[test]
 fn packets_are_played_as_the_table_says() {
-    let table: [(&str, &[(u64, i64)], &str); 9] = [
+    type Row = (&'static str, &'static [(u64, i64)], &'static str);
+    let table: [Row; 9] = [
         ("in order", &[(0, 0), (1, 0), (2, 0)], "d0 d1 d2"),
         ("one alone", &[(5, 0)], "d5"),
         (
