@@ -10,8 +10,8 @@ use pttd_core::ids::ChannelId;
 use pttd_core::radio;
 use pttd_core::wire::signal;
 use pttd_hw::spec::{
-    CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, ptt_claims,
-    sound_claims,
+    CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, lamp_claims,
+    ptt_claims, sound_claims,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -584,13 +584,7 @@ fn owners(settings: &Settings) -> Vec<Owner> {
     }
     for (n, lamp) in settings.lamp.iter().enumerate() {
         let who = format!("the lamp {}", lamp.line);
-        add(
-            &who,
-            "lamp",
-            n,
-            "line",
-            vec![Claim::Gpio(lamp.line.line.clone())],
-        );
+        add(&who, "lamp", n, "line", lamp_claims(&lamp.line));
     }
     owners
 }
