@@ -9,6 +9,7 @@ pub mod client;
 pub mod dispatch_page;
 pub mod endpoint;
 pub mod guardian;
+pub mod guest;
 pub mod http;
 pub mod load;
 pub mod microphone;
