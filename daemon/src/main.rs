@@ -291,9 +291,11 @@ fn main() -> ExitCode {
 fn start(run: Run) -> Result<()> {
     let settings = run.files.settings()?;
     log_to_stderr(settings.log.format);
+    let files = run.files.clone();
     runtime()?.block_on(run::run(run::Options {
         settings,
-        file: run.files.config.clone(),
+        config: run.files.config_path(),
+        read_again: Box::new(move || files.settings()),
         roster: run.files.roster(),
         ready_file: run.ready_file,
         invite_everyone: run.invite_everyone,

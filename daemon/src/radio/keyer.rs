@@ -13,7 +13,8 @@ const MOVES: Duration = Duration::from_millis(100);
 
 pub struct Keyer {
     radio: String,
-    link: Arc<Link>,
+    /// `None`: it has no PTT line, the card's sound keys it.
+    link: Option<Arc<Link>>,
     /// Held for a moment by the reactor and by the playback thread, never across anything that waits: so that no
     /// renewal comes after an unkeying it did not know of.
     held: Mutex<Held>,
@@ -45,7 +46,7 @@ pub struct Keyed {
 }
 
 impl Keyer {
-    pub fn new(radio: &str, link: Arc<Link>) -> Keyer {
+    pub fn new(radio: &str, link: Option<Arc<Link>>) -> Keyer {
         Keyer {
             radio: radio.to_string(),
             link,
@@ -64,9 +65,6 @@ impl Keyer {
         let mut held = self.held();
         held.until = None;
         self.renew(&mut held, now);
-        drop(held);
-        // Also where it was not known to be keyed: it costs nothing, and a line is a level.
-        self.link.unkey(&self.radio);
     }
 
     /// The card has taken something.
@@ -104,12 +102,12 @@ impl Keyer {
                 held.times += 1;
                 held.since = Some(now);
                 held.told = Some(now);
-                self.link.key(&self.radio);
+                self.tell(true);
             }
             (true, Some(told)) => {
                 if now.saturating_duration_since(told) >= RENEW {
                     held.told = Some(now);
-                    self.link.key(&self.radio);
+                    self.tell(true);
                 }
             }
             (false, Some(_)) => {
@@ -117,9 +115,17 @@ impl Keyer {
                 if let Some(since) = held.since.take() {
                     held.on_air += now.saturating_duration_since(since);
                 }
-                self.link.unkey(&self.radio);
+                self.tell(false);
             }
             (false, None) => {}
+        }
+    }
+
+    fn tell(&self, keyed: bool) {
+        match &self.link {
+            Some(link) if keyed => link.key(&self.radio),
+            Some(link) => link.unkey(&self.radio),
+            None => {}
         }
     }
 

@@ -28,8 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use pttd_core::edge::RadioView;
 use pttd_core::ids::RadioId;
 use pttd_core::radio::{Event, Kind};
+use pttd_hw::spec::PttSpec;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -67,28 +69,29 @@ pub struct Radios(Option<Arc<Inner>>);
 
 /// What radios are started with.
 pub struct Surroundings {
-    /// Read again by [`Radios::reload`].
+    /// The settings' file, for the guardian.
     pub config: Option<PathBuf>,
+    /// Reads the settings again, for [`Radios::reload`].
+    pub read: Box<dyn Fn() -> Result<Settings> + Send + Sync>,
     pub reactor: reactor::Inbox,
     pub events: mpsc::Sender<(RadioId, Event)>,
     pub fan_outs: FanOuts,
-    pub link: Arc<Link>,
     pub health: Health,
 }
 
 struct Inner {
     around: Surroundings,
-    wired: Mutex<Wired>,
+    link: Arc<Link>,
+    numbers: Numbers,
+    /// Of simulated radios that are about to be started.
+    airs: Mutex<BTreeMap<String, Air>>,
+    wired: Mutex<BTreeMap<RadioId, Radio>>,
     /// One change of the settings at a time.
     changing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
-struct Wired {
-    radios: BTreeMap<RadioId, Radio>,
-    /// Each id of the settings keeps its number as long as the box runs.
-    numbers: BTreeMap<String, RadioId>,
-}
+/// Each id of the settings keeps its number as long as the box runs.
+type Numbers = Arc<Mutex<BTreeMap<String, RadioId>>>;
 
 /// One that runs.
 struct Radio {
@@ -99,6 +102,13 @@ struct Radio {
     air: Option<Arc<Air>>,
     /// Last: they end when dropped.
     threads: Vec<Running>,
+}
+
+/// What a radio's threads will do, once the edge knows of it.
+struct Parts {
+    radio: RadioId,
+    receiving: Option<Receiving>,
+    transmitting: Option<Transmitting>,
 }
 
 /// A radio as the reactor is told of it.
@@ -120,15 +130,42 @@ pub enum Refusal {
 }
 
 impl Radios {
-    /// Starts what the settings name; a device that is missing is looked for until it is there.
-    pub async fn start(settings: &Settings, around: Surroundings) -> Result<Radios> {
-        let inner = Arc::new(Inner {
+    /// Reaches for the guardian. Radios are there once they are started.
+    pub fn new(settings: &Settings, around: Surroundings) -> Result<Radios> {
+        let numbers = Numbers::default();
+        let (known, events) = (numbers.clone(), around.events.clone());
+        let report = move |id: &str, event: Event| {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(radio) = known.get(id) {
+                // A line is a level, and is looked at again.
+                let _ = events.try_send((*radio, event));
+            }
+        };
+        // The guardian looks for the lines of simulated radios at once.
+        let mut airs = BTreeMap::new();
+        for plan in Plan::of_all(settings) {
+            if let Some(air) = plan.listen()? {
+                airs.insert(plan.id().to_string(), air);
+            }
+        }
+        let (config, health) = (around.config.clone(), around.health.clone());
+        let link = Link::start(guardian_link::Setup::of(settings, config, health, report)?)?;
+        Ok(Radios(Some(Arc::new(Inner {
             around,
+            link,
+            numbers,
+            airs: Mutex::new(airs),
             wired: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
-        });
-        inner.clone().replace(Plan::of_all(settings)).await?;
-        Ok(Radios(Some(inner)))
+        }))))
+    }
+
+    /// Starts what the settings name; a device that is missing is looked for until it is there.
+    pub async fn start(&self, settings: &Settings) -> Result<()> {
+        if let Some(inner) = &self.0 {
+            inner.clone().replace(Plan::of_all(settings)).await?;
+        }
+        Ok(())
     }
 
     /// Empty where the reactor stops.
@@ -184,10 +221,8 @@ impl Radios {
     /// One that is in use is waited for.
     pub async fn reload(&self) -> Result<usize> {
         let Some(inner) = &self.0 else { return Ok(0) };
-        let Some(config) = inner.around.config.clone() else {
-            bail!("the box was started without a settings file: there is none to read again");
-        };
-        let read = move || Settings::read(&config);
+        let reader = inner.clone();
+        let read = move || (reader.around.read)();
         let settings = tokio::task::spawn_blocking(read).await??;
         inner.clone().replace(Plan::of_all(&settings)).await
     }
@@ -206,13 +241,13 @@ impl Radios {
 }
 
 impl Inner {
-    fn wired(&self) -> MutexGuard<'_, Wired> {
+    fn wired(&self) -> MutexGuard<'_, BTreeMap<RadioId, Radio>> {
         self.wired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find<T>(&self, id: &str, of: impl Fn(&Radio) -> T) -> Result<(RadioId, T), Refusal> {
         let wired = self.wired();
-        let mut radios = wired.radios.iter();
+        let mut radios = wired.iter();
         let found = radios.find(|(_, radio)| radio.plan.id() == id);
         let (number, radio) = found.ok_or(Refusal::Unknown)?;
         Ok((*number, of(radio)))
@@ -221,9 +256,10 @@ impl Inner {
     async fn statuses(&self) -> Vec<RadioStatus> {
         let views = self.around.reactor.radios().await;
         let wired = self.wired();
-        let status = |view: pttd_core::edge::RadioView| {
-            let radio = wired.radios.get(&view.radio)?;
-            Some(RadioStatus::of(view, &radio.plan, &radio.gauges))
+        let status = |view: RadioView| {
+            let radio = wired.get(&view.radio)?;
+            let problem = self.problem(radio, Some(&view));
+            Some(RadioStatus::of(view, problem, &radio.plan, &radio.gauges))
         };
         views.into_iter().filter_map(status).collect()
     }
@@ -232,7 +268,7 @@ impl Inner {
         let _one_at_a_time = self.changing.lock().await;
         let gone: Vec<(RadioId, String)> = {
             let wired = self.wired();
-            let radios = wired.radios.iter();
+            let radios = wired.iter();
             let changed = radios.filter(|(_, radio)| !plans.contains(&radio.plan));
             changed
                 .map(|(number, radio)| (*number, radio.plan.id().to_string()))
@@ -242,10 +278,57 @@ impl Inner {
             self.wait_until_idle(id).await?;
         }
         let inner = self.clone();
-        let (seats, changed) =
+        let (prepared, changed) =
             tokio::task::spawn_blocking(move || inner.exchange(&gone, plans)).await??;
+        let seats = {
+            let wired = self.wired();
+            let seat = |(number, radio): (&RadioId, &Radio)| Seat {
+                radio: *number,
+                settings: radio.plan.edge.clone(),
+                door: radio.door.clone(),
+            };
+            wired.iter().map(seat).collect()
+        };
+        // What a thread tells of a radio the edge does not know yet would be lost.
         self.around.reactor.set_radios(seats).await;
+        for parts in prepared {
+            let mut wired = self.wired();
+            let Some(radio) = wired.get_mut(&parts.radio) else {
+                continue;
+            };
+            let id = radio.plan.id();
+            let receiving = parts.receiving.map(|part| Running::start(id, part));
+            let transmitting = parts.transmitting.map(|part| Running::start(id, part));
+            let threads = receiving.into_iter().chain(transmitting);
+            radio.threads = threads.collect::<Result<_>>()?;
+        }
+        self.tell_lines();
         Ok(changed)
+    }
+
+    /// What the guardian says of each PTT line: a level, so it may be told again and again.
+    fn tell_lines(&self) {
+        for (number, radio) in self.wired().iter() {
+            if radio.plan.ptt == PttSpec::None {
+                continue;
+            }
+            let line = self.link.line(radio.plan.id());
+            let event = Event::Line {
+                keyed: line.keyed,
+                fault: line.fault.is_some(),
+            };
+            let _ = self.around.events.try_send((*number, event));
+        }
+    }
+
+    /// Why it does not work, or not wholly.
+    fn problem(&self, radio: &Radio, view: Option<&RadioView>) -> Option<String> {
+        let line = || match radio.plan.ptt {
+            PttSpec::None => None,
+            _ => self.link.line(radio.plan.id()).fault,
+        };
+        let decided = || view.and_then(|view| view.problem.clone());
+        radio.gauges.problem().or_else(line).or_else(decided)
     }
 
     /// A change is never made while a radio is on the air or is heard.
@@ -265,55 +348,65 @@ impl Inner {
         }
     }
 
-    /// Blocking: ends the threads of those that are gone or changed, and starts the others. All that run then, and
-    /// how many were touched.
-    fn exchange(&self, gone: &[(RadioId, String)], plans: Vec<Plan>) -> Result<(Vec<Seat>, usize)> {
+    /// Blocking: ends the threads of those that are gone or changed, and prepares the others'. How many were touched.
+    fn exchange(
+        &self,
+        gone: &[(RadioId, String)],
+        plans: Vec<Plan>,
+    ) -> Result<(Vec<Parts>, usize)> {
+        let mut prepared = Vec::new();
         let ended: Vec<Radio> = {
             let mut wired = self.wired();
             let gone = gone.iter();
-            gone.filter_map(|(number, _)| wired.radios.remove(number))
+            gone.filter_map(|(number, _)| wired.remove(number))
                 .collect()
         };
         let mut changed = ended.len();
         drop(ended);
         if changed > 0 {
-            self.around.link.reload();
+            self.link.reload();
         }
         for plan in plans {
             let number = {
-                let mut wired = self.wired();
-                if wired.radios.values().any(|radio| *radio.plan == plan) {
+                let wired = self.wired();
+                if wired.values().any(|radio| *radio.plan == plan) {
                     continue;
                 }
-                let next = RadioId(wired.numbers.len() as u16);
-                *wired.numbers.entry(plan.id().to_string()).or_insert(next)
+                drop(wired);
+                let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+                let next = RadioId(numbers.len() as u16);
+                *numbers.entry(plan.id().to_string()).or_insert(next)
             };
             tracing::info!(
                 radio = plan.id(),
                 sound = plan.shown(&plan.sound),
                 "a radio is wired"
             );
-            let radio = self.start(number, plan)?;
-            self.wired().radios.insert(number, radio);
+            let (radio, parts) = self.prepare(number, plan)?;
+            self.wired().insert(number, radio);
+            prepared.push(parts);
             changed += 1;
         }
-        let wired = self.wired();
-        let seat = |(number, radio): (&RadioId, &Radio)| Seat {
-            radio: *number,
-            settings: radio.plan.edge.clone(),
-            door: radio.door.clone(),
-        };
-        Ok((wired.radios.iter().map(seat).collect(), changed))
+        Ok((prepared, changed))
     }
 
-    fn start(&self, number: RadioId, plan: Plan) -> Result<Radio> {
+    fn prepare(&self, number: RadioId, plan: Plan) -> Result<(Radio, Parts)> {
         let around = &self.around;
         let id = plan.id().to_string();
-        let air = plan.air.as_deref().map(Air::listen).transpose()?;
+        let known = self
+            .airs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        let air = match known {
+            Some(air) => Some(air),
+            None => plan.listen()?,
+        };
         let ident = ident(&plan.ident).with_context(|| format!("the radio {id:?}"))?;
         let plan = Arc::new(plan);
         let gauges = Arc::<Gauges>::default();
-        let keyer = Arc::new(Keyer::new(&id, around.link.clone()));
+        let link = (plan.ptt != PttSpec::None).then(|| self.link.clone());
+        let keyer = Arc::new(Keyer::new(&id, link));
         let ready = Arc::default();
         let teller = |ready: &Arc<_>| {
             Teller::new(
@@ -323,7 +416,11 @@ impl Inner {
                 gauges.clone(),
             )
         };
-        let mut threads = Vec::new();
+        let mut parts = Parts {
+            radio: number,
+            receiving: None,
+            transmitting: None,
+        };
         let mut door = Door {
             receiver: None,
             transmitter: None,
@@ -334,10 +431,10 @@ impl Inner {
         if plan.edge.receives {
             let (orders_in, orders) = sync_channel(ORDERS);
             door.receiver = Some(orders_in);
-            let (fan_outs, link) = (around.fan_outs.clone(), around.link.clone());
+            let (fan_outs, link) = (around.fan_outs.clone(), self.link.clone());
             let (plan, gauges) = (plan.clone(), gauges.clone());
             let part = Receiving::new(plan, orders, teller(&ready), fan_outs, gauges, link);
-            threads.push(Running::start(&id, part)?);
+            parts.receiving = Some(part);
         }
         if plan.edge.transmits {
             let (orders_in, orders) = sync_channel(ORDERS);
@@ -345,31 +442,32 @@ impl Inner {
             (door.transmitter, door.taps) = (Some(orders_in), Some(taps_in));
             let (plan, gauges, teller) = (plan.clone(), gauges.clone(), teller(&ready));
             let part = Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
-            threads.push(Running::start(&id, part)?);
+            parts.transmitting = Some(part);
         }
-        Ok(Radio {
+        let radio = Radio {
             plan,
             gauges,
             keyer,
             door: Arc::new(door),
             air: air.map(Arc::new),
-            threads,
-        })
+            threads: Vec::new(),
+        };
+        Ok((radio, parts))
     }
 
     async fn look_after(&self) {
+        self.tell_lines();
         let views = self.around.reactor.radios().await;
         let wired = self.wired();
         let mut problems = Vec::new();
-        for (number, radio) in &wired.radios {
+        for (number, radio) in wired.iter() {
             let view = views.iter().find(|view| view.radio == *number);
             figures::tell(
                 radio.plan.id(),
                 &radio.gauges,
                 radio.keyer.keyed(Instant::now()),
             );
-            let decided = view.and_then(|view| view.problem.clone());
-            if let Some(problem) = radio.gauges.problem().or(decided) {
+            if let Some(problem) = self.problem(radio, view) {
                 let what = match radio.plan.edge.kind {
                     Kind::Radio => "the radio",
                     Kind::Desk => "the desk",
@@ -388,10 +486,12 @@ impl Inner {
 
     /// Blocking.
     fn stop(&self) {
-        let radios = std::mem::take(&mut self.wired().radios);
+        let radios = std::mem::take(&mut *self.wired());
         for radio in radios.values() {
             radio.keyer.unkey(Instant::now());
             radio.threads.iter().for_each(Running::stop);
         }
+        drop(radios);
+        self.link.stop();
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pttd_core::radio::{self, playout};
+use pttd_hw::HwError;
 use pttd_hw::spec::{CarrierSpec, PttSpec, Side, SoundSpec};
 
+use super::air::Air;
 use crate::config::radio::{Ident, air};
 use crate::config::{Desk, Radio, Settings};
 
@@ -92,6 +94,11 @@ impl Plan {
             playout: playout::Settings::default(),
             air: (desk.sound == SoundSpec::Simulated).then(|| air(&desk.id, state)),
         }
+    }
+
+    /// Starts the far end, where the box plays it.
+    pub fn listen(&self) -> Result<Option<Air>, HwError> {
+        self.air.as_deref().map(Air::listen).transpose()
     }
 
     pub fn id(&self) -> &str {

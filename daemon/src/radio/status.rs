@@ -142,7 +142,12 @@ impl From<SquelchView> for Squelch {
 
 impl RadioStatus {
     /// What the edge has decided, and what the threads see.
-    pub(super) fn of(view: RadioView, plan: &Plan, gauges: &Gauges) -> RadioStatus {
+    pub(super) fn of(
+        view: RadioView,
+        problem: Option<String>,
+        plan: &Plan,
+        gauges: &Gauges,
+    ) -> RadioStatus {
         let (rx, tx) = (&gauges.rx, &gauges.tx);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         RadioStatus {
@@ -152,7 +157,7 @@ impl RadioStatus {
             channel_name: view.channel_name,
             kind: view.kind.into(),
             state: view.state.into(),
-            problem: gauges.problem().or(view.problem),
+            problem,
             carrier: gauges.carrier.load(Ordering::Relaxed),
             squelch: view.squelch.into(),
             talker: view.talker,

@@ -94,7 +94,10 @@ impl Edge {
                     Squelch::Opened { from },
                 ) => {
                     let delayed = r.settings.squelch.vox_delay.is_some();
-                    let from = from.max(until);
+                    // Nothing twice; what is delayed and not out yet, and from before this, was silence.
+                    let sent = if delayed { now - late } else { until };
+                    let from = from.max(sent);
+                    let late = lateness(delayed, from, now);
                     r.reception = Reception::Talks { transmission, late };
                     let order = Order::Receive {
                         transmission,
@@ -208,10 +211,7 @@ impl Edge {
         // Whoever had to wait has said before what nobody wants to hear now.
         let from = from.max(now.checked_sub(backlog(&r.settings)).unwrap_or(from));
         let delayed = r.settings.squelch.vox_delay.is_some();
-        let late = match delayed {
-            true => now.saturating_duration_since(from),
-            false => Duration::ZERO,
-        };
+        let late = lateness(delayed, from, now);
         r.reception = Reception::Talks { transmission, late };
         let permit = r.settings.tones.permit && r.settings.kind == Kind::Desk;
         let order = Order::Receive {
@@ -283,6 +283,14 @@ impl Edge {
         if let Reception::Talks { .. } = before {
             self.order(radio, Order::StopReceiving { until });
         }
+    }
+}
+
+/// From end to end.
+fn lateness(delayed: bool, from: Instant, now: Instant) -> Duration {
+    match delayed {
+        true => now.saturating_duration_since(from),
+        false => Duration::ZERO,
     }
 }
 
