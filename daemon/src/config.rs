@@ -35,6 +35,7 @@ pub struct Settings {
     pub tokens: Tokens,
     pub limits: Limits,
     pub log: Log,
+    pub guardian: Guardian,
     /// What is wired to the box.
     pub radio: Vec<Radio>,
     pub desk: Vec<Desk>,
@@ -198,6 +199,38 @@ impl Default for Log {
         Log {
             format: LogFormat::default(),
             keep: JOURNAL_KEPT,
+        }
+    }
+}
+
+/// The process that owns every PTT line, and unkeys when orders stop coming.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guardian {
+    /// The socket it is reached by. Empty: `guardian.sock` in the folder of the state.
+    pub socket: PathBuf,
+    /// How long one order keeps a transmitter keyed, 100ms to 1s: so long it stays on the air when pttd hangs.
+    #[serde(deserialize_with = "duration::<100, 1_000, _>")]
+    pub lease: Duration,
+    /// Whether `pttd run` starts one where none answers: `auto`, unless systemd started pttd, for it starts the
+    /// guardian as well; `never`.
+    pub start: StartGuardian,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartGuardian {
+    #[default]
+    Auto,
+    Never,
+}
+
+impl Default for Guardian {
+    fn default() -> Self {
+        Guardian {
+            socket: PathBuf::new(),
+            lease: Duration::from_millis(250),
+            start: StartGuardian::default(),
         }
     }
 }
@@ -407,7 +440,7 @@ impl Settings {
         Settings::of_file(&TomlFile::read(path)?)
     }
 
-    fn of_file(file: &TomlFile) -> Result<Settings, Mistake> {
+    pub fn of_file(file: &TomlFile) -> Result<Settings, Mistake> {
         let mut settings: Settings = file.parse()?;
         settings.check(file)?;
         settings.start_paths_at(file.folder());
@@ -418,12 +451,30 @@ impl Settings {
         self.name.clone().unwrap_or_else(host_name)
     }
 
+    /// Of radios and desks: they share their names.
+    pub fn radio_ids(&self) -> Vec<String> {
+        let radios = self.radio.iter().map(|radio| &radio.id);
+        let desks = self.desk.iter().map(|desk| &desk.id);
+        radios
+            .chain(desks)
+            .map(|id| id.as_str().to_string())
+            .collect()
+    }
+
     pub fn recorder(&self) -> Recorder {
         let mut recorder = self.recorder.clone();
         if recorder.folder.as_os_str().is_empty() {
             recorder.folder = self.state.dir.join("recordings");
         }
         recorder
+    }
+
+    /// Where the guardian is reached.
+    pub fn guardian_socket(&self) -> PathBuf {
+        match self.guardian.socket.as_os_str().is_empty() {
+            true => self.state.dir.join("guardian.sock"),
+            false => self.guardian.socket.clone(),
+        }
     }
 
     /// What one setting alone cannot tell.
@@ -481,7 +532,8 @@ impl Settings {
         let paths = [&mut self.web.certificate, &mut self.web.key];
         let paths = paths.into_iter().flatten();
         let keys = self.tokens.key.iter_mut().map(|key| &mut key.file);
-        let own = Some(&mut self.recorder.folder).filter(|path| !path.as_os_str().is_empty());
+        let own = [&mut self.recorder.folder, &mut self.guardian.socket];
+        let own = own.into_iter().filter(|path| !path.as_os_str().is_empty());
         for path in paths.chain(keys).chain([&mut self.state.dir]).chain(own) {
             *path = folder.join(&path);
         }

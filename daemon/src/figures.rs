@@ -103,6 +103,14 @@ pub fn describe() {
             "recordings removed because their time or the room was over",
         ),
         (
+            "pttd_guardian_lost_total",
+            "guardians that ended, or were killed because they hung",
+        ),
+        (
+            "pttd_guardian_orders_dropped_total",
+            "orders to key or unkey that the guardian did not take",
+        ),
+        (
             "pttd_media_panics_total",
             "transports lost to a panic of the WebRTC stack",
         ),

@@ -5,6 +5,7 @@ mod api;
 mod commands;
 mod config;
 mod figures;
+mod guardian;
 mod guests;
 mod health;
 mod invite;
@@ -32,6 +33,7 @@ mod toml_file;
 mod utc;
 mod web;
 mod withdraw;
+mod wizard;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -89,6 +91,20 @@ enum Command {
 Prints one sentence with the file and the line of the first mistake and ends with code 64, or says that
 all is good and ends with code 0.")]
     Check(Files),
+    /// Own the PTT lines, and unkey whatever no orders keep keyed. systemd starts it, or `pttd run` does.
+    #[command(after_help = "\
+Reads [guardian] and the PTT lines of each [[radio]] in the settings, and reads them again on SIGHUP;
+what is keyed then changes once it is not. On SIGTERM it unkeys everything and ends.")]
+    Guardian(guardian::Guardian),
+    /// Take radios off the air, now.
+    #[command(after_help = "\
+Examples:
+  pttd unkey --all
+  pttd unkey --radio hall
+
+Asks the guardian, and opens the PTT lines itself only where none runs. A radio that pttd keeps keying stays
+down until pttd pauses for a second. Ends with code 0 when the lines are down.")]
+    Unkey(guardian::unkey::Unkey),
     /// Make a link that lets a person's phone in, as text and as a QR code.
     #[command(after_help = "\
 Examples:
@@ -129,6 +145,10 @@ take them off the issuer's list as well.")]
     Device(commands::Device),
     /// List the devices that are signed in now, and send one away.
     Session(commands::Session),
+    /// List what a radio may be wired to: sound cards, GPIO lines, CM108 fobs and serial ports.
+    Devices(commands::Devices),
+    /// Watch the radios, send a test tone, read their settings again.
+    Radio(commands::Radio),
     /// Read the journal: who did what, when and from where, newest last.
     Log(commands::Log),
     /// Who was heard today, how loud and how well, and who is there now.
@@ -242,6 +262,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(run) => start(run),
         Command::Check(files) => check(&files),
+        Command::Guardian(guardian) => guardian.run(),
+        Command::Unkey(unkey) => unkey.run(),
         Command::Invite(invite) => self::invite(*invite),
         Command::Withdraw(withdraw) => self::withdraw(withdraw),
         Command::Channel(channel) => channel.run(),
@@ -250,6 +272,8 @@ fn main() -> ExitCode {
         Command::Poster(poster) => poster.run(),
         Command::Device(device) => device.run(),
         Command::Session(session) => session.run(),
+        Command::Devices(devices) => devices.run(),
+        Command::Radio(radio) => radio.run(),
         Command::Log(log) => log.run(),
         Command::RollCall(roll_call) => roll_call.run(),
         Command::Recordings { files, what } => self::recordings(&files, what),
@@ -267,8 +291,11 @@ fn main() -> ExitCode {
 fn start(run: Run) -> Result<()> {
     let settings = run.files.settings()?;
     log_to_stderr(settings.log.format);
+    let files = run.files.clone();
     runtime()?.block_on(run::run(run::Options {
         settings,
+        config: run.files.config_path(),
+        read_again: Box::new(move || files.settings()),
         roster: run.files.roster(),
         ready_file: run.ready_file,
         invite_everyone: run.invite_everyone,
@@ -293,9 +320,14 @@ fn check(files: &Files) -> Result<()> {
     if let (Some(certificate), Some(key)) = (&settings.web.certificate, &settings.web.key) {
         pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
     }
+    // What is not there may yet be plugged in: no mistake.
+    let wires: String = guardian::check::wires(&settings)?
+        .iter()
+        .map(|wire| format!("\n  wires   {wire}"))
+        .collect();
     show::say(&format!(
         "all good: {}\n  page    https on {}, landing page on {}\n  media   from UDP port {}\n  \
-         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people",
+         state   {}\n  records {}\n  tokens  {} key(s)\n  roster  {} channel(s), {} people{wires}",
         settings.box_name(),
         settings.web.https,
         settings.web.plain,
@@ -421,6 +453,12 @@ impl Files {
             settings.state.dir = state.clone();
         }
         Ok(settings)
+    }
+
+    /// The settings' file, whatever folder it is named from.
+    fn config_path(&self) -> Option<PathBuf> {
+        let path = self.config.as_ref()?;
+        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
     }
 
     /// The file of the first roster, where there is one.

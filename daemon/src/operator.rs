@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::body::Body;
+use axum::response::Response;
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
@@ -56,12 +57,7 @@ impl Operator {
 
     /// `path` is what follows `/api/v1`.
     pub async fn ask(&self, method: Method, path: &str, body: Body) -> Result<Bytes> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header("host", "pttd")
-            .header("content-type", "application/json")
-            .body(body)?;
+        let request = request(method, path, body)?;
         let answered = tokio::time::timeout(ANSWER_WITHIN, self.answer(request)).await;
         let (status, body) = answered.with_context(|| {
             format!(
@@ -72,20 +68,43 @@ impl Operator {
         if status.is_success() {
             return Ok(body);
         }
-        Err(match serde_json::from_slice::<ProblemText>(&body) {
-            Ok(problem) => Refused {
-                line: None,
-                why: problem.message,
+        Err(refusal(&body))
+    }
+
+    /// Asks for `path` and hands each line of the answer on as it comes, until the answer ends.
+    pub async fn follow(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let request = request(Method::GET, path, Body::empty())?;
+        let response = tokio::time::timeout(ANSWER_WITHIN, self.respond(request));
+        let response = response.await.context("the box does not answer")??;
+        let status = response.status();
+        let mut body = response.into_body();
+        if !status.is_success() {
+            return Err(refusal(&body.collect().await?.to_bytes()));
+        }
+        let mut rest = Vec::new();
+        while let Some(frame) = body.frame().await {
+            rest.extend_from_slice(frame?.data_ref().unwrap_or(&Bytes::new()));
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                each(&line[..end])?;
             }
-            .into(),
-            Err(_) => anyhow!(
-                "the running pttd does not understand this command: is it of another version?"
-            ),
-        })
+        }
+        Ok(())
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<(StatusCode, Bytes)> {
-        let response = match &self.here {
+        let response = self.respond(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, body))
+    }
+
+    async fn respond(&self, request: Request<Body>) -> Result<Response> {
+        Ok(match &self.here {
             Some(here) => here.router.clone().oneshot(request).await?,
             None => {
                 let daemon = admin::connect(&self.state).await?;
@@ -96,10 +115,29 @@ impl Operator {
                 let response = sender.send_request(request).await;
                 response.context("asking the running pttd")?.map(Body::new)
             }
-        };
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, body))
+        })
+    }
+}
+
+fn request(method: Method, path: &str, body: Body) -> Result<Request<Body>> {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"))
+        .header("host", "pttd")
+        .header("content-type", "application/json");
+    Ok(request.body(body)?)
+}
+
+fn refusal(body: &[u8]) -> anyhow::Error {
+    match serde_json::from_slice::<ProblemText>(body) {
+        Ok(problem) => Refused {
+            line: None,
+            why: problem.message,
+        }
+        .into(),
+        Err(_) => {
+            anyhow!("the running pttd does not understand this command: is it of another version?")
+        }
     }
 }
 

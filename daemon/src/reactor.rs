@@ -2,7 +2,7 @@
 //!
 //! It sees messages and events, never packets, and waits for nothing but the next of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use pttd_core::authority::Roster;
 use pttd_core::dispatch::Board;
-use pttd_core::edge::{ConnectionId, Edge, Happening, Input, Output, SessionView};
-use pttd_core::ids::{SessionId, TransportId};
+use pttd_core::edge::{ConnectionId, Edge, Happening, Input, Output, RadioView, SessionView};
+use pttd_core::ids::{RadioId, SessionId, TransportId};
 use pttd_core::media::{Certificate, Event, Offer, Transport};
+use pttd_core::radio;
 use pttd_core::wire::signal::Reply;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::media::Media;
+use crate::radio::{Door, Seat};
 use crate::recorder::Tapped;
 use crate::utc;
 
@@ -27,6 +29,8 @@ use crate::utc;
 const INPUTS: usize = 1024;
 /// Two states and an end for each transport; a shard that finds no room offers its event again.
 const EVENTS: usize = 4096;
+/// A radio's threads have a few events a transmission; one that finds no room offers it again.
+const RADIO_EVENTS: usize = 1024;
 /// Messages waiting for one client. The largest burst is a full channel coming and going at once.
 const OUTBOX: usize = 2048;
 /// Offers answered at a time.
@@ -60,6 +64,11 @@ enum Message {
         done: oneshot::Sender<()>,
     },
     Sessions(oneshot::Sender<Vec<SessionView>>),
+    SetRadios {
+        seats: Vec<Seat>,
+        done: oneshot::Sender<()>,
+    },
+    Radios(oneshot::Sender<Vec<RadioView>>),
     Kick {
         session: SessionId,
         done: oneshot::Sender<bool>,
@@ -98,6 +107,20 @@ impl Inbox {
         answer.await.unwrap_or_default()
     }
 
+    /// Which radios and desks there are from now on; returns when that is decided.
+    pub async fn set_radios(&self, seats: Vec<Seat>) {
+        let (done, decided) = oneshot::channel();
+        self.give(Message::SetRadios { seats, done }).await;
+        let _ = decided.await;
+    }
+
+    /// Empty where the reactor stops.
+    pub async fn radios(&self) -> Vec<RadioView> {
+        let (radios, answer) = oneshot::channel();
+        self.give(Message::Radios(radios)).await;
+        answer.await.unwrap_or_default()
+    }
+
     /// Ends a session; returns when it is over. False where there is no such session.
     pub async fn kick(&self, session: SessionId) -> bool {
         let (done, answer) = oneshot::channel();
@@ -125,6 +148,9 @@ pub struct Reactor {
     clients: HashMap<ConnectionId, mpsc::Sender<ToClient>>,
     inputs: mpsc::Receiver<Message>,
     events: mpsc::Receiver<Event>,
+    radio_events: mpsc::Receiver<(RadioId, radio::Event)>,
+    radio_events_in: mpsc::Sender<(RadioId, radio::Event)>,
+    radios: BTreeMap<RadioId, Arc<Door>>,
     inbox: Inbox,
     building: Arc<Semaphore>,
     /// Whoever waits until a change of the roster counts for everyone.
@@ -147,6 +173,7 @@ impl Reactor {
     ) -> Result<Reactor> {
         let (inbox, inputs) = mpsc::channel(INPUTS);
         let (events_in, events) = mpsc::channel(EVENTS);
+        let (radio_events_in, radio_events) = mpsc::channel(RADIO_EVENTS);
         Ok(Reactor {
             edge,
             media: Media::start(media, &events_in, taps).context("starting media")?,
@@ -154,6 +181,9 @@ impl Reactor {
             clients: HashMap::new(),
             inputs,
             events,
+            radio_events,
+            radio_events_in,
+            radios: BTreeMap::new(),
             inbox: Inbox(inbox),
             building: Arc::new(Semaphore::new(BUILDING)),
             changed: Vec::new(),
@@ -165,6 +195,11 @@ impl Reactor {
 
     pub fn inbox(&self) -> Inbox {
         self.inbox.clone()
+    }
+
+    /// Where radios' threads say what they see.
+    pub fn radio_events(&self) -> mpsc::Sender<(RadioId, radio::Event)> {
+        self.radio_events_in.clone()
     }
 
     pub fn media(&self) -> &Media {
@@ -188,6 +223,9 @@ impl Reactor {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Some((radio, event)) = self.radio_events.recv() => {
+                    self.edge.handle(Input::Radio { radio, event }, Instant::now());
+                }
                 Some(event) = self.events.recv() => self.event(event),
                 Some(message) = self.inputs.recv() => self.message(message),
                 // Each input serves what is due before it; what goes on after a change of the roster waits
@@ -232,6 +270,13 @@ impl Reactor {
             Message::Sessions(answer) => {
                 let _ = answer.send(self.edge.sessions_now());
             }
+            Message::SetRadios { seats, done } => {
+                self.set_radios(seats, now);
+                let _ = done.send(());
+            }
+            Message::Radios(answer) => {
+                let _ = answer.send(self.edge.radios_now(now));
+            }
             Message::Kick { session, done } => {
                 let known = self.edge.has_session(session);
                 self.edge.handle(Input::Kick { session }, now);
@@ -244,6 +289,18 @@ impl Reactor {
                 }
             }
         }
+    }
+
+    fn set_radios(&mut self, seats: Vec<Seat>, now: Instant) {
+        let taps = |seat: &Seat| Some((seat.radio, seat.door.taps.clone()?));
+        self.media
+            .set_radios(seats.iter().filter_map(taps).collect());
+        let radios = seats.iter().map(|seat| (seat.radio, seat.settings.clone()));
+        self.edge.handle(Input::Radios(radios.collect()), now);
+        // What is said to those that go is nobody's any more.
+        let seats = seats.into_iter();
+        self.radios = seats.map(|seat| (seat.radio, seat.door)).collect();
+        self.carry_out();
     }
 
     fn event(&mut self, event: Event) {
@@ -263,8 +320,21 @@ impl Reactor {
                 Output::Build { transport, sdp } => self.build(transport, sdp),
                 Output::Forget(transport) => self.media.forget(transport),
                 Output::Media(command) => self.media.order(command),
-                Output::Radio { .. } | Output::RadioPlace { .. } => {}
                 Output::Happened(what) => self.witness(&what),
+                Output::Radio { radio, order } => {
+                    if let Some(door) = self.radios.get(&radio) {
+                        door.order(order, Instant::now());
+                    }
+                }
+                Output::RadioPlace {
+                    radio,
+                    transport,
+                    route,
+                } => {
+                    if let Some(door) = self.radios.get(&radio) {
+                        door.place(transport, route);
+                    }
+                }
                 Output::Keep(board) => {
                     metrics::gauge!("pttd_board_unwritten").set(1);
                     self.board.send_replace(*board);

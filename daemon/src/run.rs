@@ -18,7 +18,7 @@ use pttd_core::media::Certificate;
 use pttd_core::wire::signal::{Limits, MAX_CANDIDATES, MAX_M_LINES, MAX_SDP};
 use sd_notify::NotifyState;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ use crate::invite::{Guest, Inviter, Who};
 use crate::journal::Journal;
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
-use crate::radio::Radios;
+use crate::radio::{self, Radios};
 use crate::reactor::{self, Reactor};
 use crate::recorder;
 use crate::setup::{self, Code};
@@ -41,6 +41,7 @@ use crate::signaling::{self, Signaling};
 use crate::store::{By, Records, Store, board};
 use crate::tokens::Tokens;
 use crate::web::{self, Web};
+use crate::wizard::Wizard;
 use crate::{listen, roster_file, show, utc};
 
 /// Names and addresses of the machine come and go.
@@ -56,6 +57,10 @@ const LAST_RECORDINGS: Duration = Duration::from_secs(3);
 
 pub struct Options {
     pub settings: Settings,
+    /// The file they are from.
+    pub config: Option<PathBuf>,
+    /// Reads them again.
+    pub read_again: Box<dyn Fn() -> Result<Settings> + Send + Sync>,
     /// The file of what an empty store starts with; `None`: the built-in roster.
     pub roster: Option<PathBuf>,
     pub ready_file: Option<PathBuf>,
@@ -141,6 +146,17 @@ pub async fn run(options: Options) -> Result<()> {
     drop(recorder);
     let ports = reactor.media().ports();
     let inbox = reactor.inbox();
+    let radios = Radios::new(
+        &settings,
+        radio::Surroundings {
+            config: options.config.clone(),
+            read: options.read_again,
+            reactor: inbox.clone(),
+            events: reactor.radio_events(),
+            fan_outs: reactor.media().fan_outs(),
+            health: health.clone(),
+        },
+    )?;
     let control = Arc::new(Control::new(inviter, Some(inbox.clone())));
     let api = api::router(Arc::new(Api {
         control: control.clone(),
@@ -155,7 +171,8 @@ pub async fn run(options: Options) -> Result<()> {
             refusals: Refusals::default(),
             recordings_bytes,
             since: Instant::now(),
-            radios: Radios::default(),
+            radios: radios.clone(),
+            wizard: Wizard::new(options.config.clone()),
             radio_streams: api::radio_streams(),
             stop: stop.clone(),
         }),
@@ -173,6 +190,10 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
+    radios.start(&settings).await?;
+    let hang_up = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
+    parts.spawn(reload_radios(hang_up, radios.clone(), stop.clone()));
+    parts.spawn(radios.look_after(stop.clone()));
     let keep = board::keep(store.clone(), boards, health.clone(), stop.clone());
     parts.spawn(keep);
     let ws = get(signaling::upgrade).with_state(signaling);
@@ -304,6 +325,20 @@ fn stop_on_signals(stop: CancellationToken) -> Result<()> {
             stop.cancel();
         }
     });
+    Ok(())
+}
+
+/// SIGHUP: the radios of the settings are read again. Everything else waits for the next start.
+async fn reload_radios(mut hang_up: Signal, radios: Radios, stop: CancellationToken) -> Result<()> {
+    while let Some(Some(())) = stop.run_until_cancelled(hang_up.recv()).await {
+        match radios.reload().await {
+            Ok(changed) => tracing::info!(changed, "read the radios of the settings again"),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "the radios stay as they were");
+            }
+        }
+    }
     Ok(())
 }
 

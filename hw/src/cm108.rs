@@ -26,11 +26,10 @@ pub fn find(device: &Cm108Device, sound: &SoundSpec) -> Result<PathBuf, HwError>
 }
 
 fn find_in(sysfs: &Sysfs, device: &Cm108Device, sound: &SoundSpec) -> Result<PathBuf, HwError> {
-    let port = match device {
-        Cm108Device::Hidraw(path) => return Ok(path.clone()),
-        Cm108Device::Usb(port) => port.clone(),
-        Cm108Device::Auto => port_of(sysfs, sound)?,
-    };
+    if let Cm108Device::Hidraw(path) = device {
+        return Ok(path.clone());
+    }
+    let port = port_of(sysfs, device, sound)?;
     let mut there = sysfs.hidraws();
     there.retain(|hidraw| hidraw.usb.as_ref() == Some(&port));
     there.sort_by_key(|hidraw| !hidraw.is_cm108());
@@ -42,11 +41,22 @@ fn find_in(sysfs: &Sysfs, device: &Cm108Device, sound: &SoundSpec) -> Result<Pat
     }
 }
 
-/// The USB port of a radio's sound card.
-fn port_of(sysfs: &Sysfs, sound: &SoundSpec) -> Result<String, HwError> {
-    match sound {
-        SoundSpec::Usb(port) => Ok(port.clone()),
-        SoundSpec::Card(id) => {
+/// The USB port a fob is plugged into.
+pub(crate) fn port_of(
+    sysfs: &Sysfs,
+    device: &Cm108Device,
+    sound: &SoundSpec,
+) -> Result<String, HwError> {
+    match (device, sound) {
+        (Cm108Device::Usb(port), _) | (Cm108Device::Auto, SoundSpec::Usb(port)) => Ok(port.clone()),
+        (Cm108Device::Hidraw(path), _) => {
+            let hidraw = sysfs.hidraws().into_iter().find(|h| h.path == *path);
+            let port = hidraw.and_then(|hidraw| hidraw.usb);
+            port.ok_or_else(|| HwError::Missing {
+                what: format!("the USB port of {}", path.display()),
+            })
+        }
+        (Cm108Device::Auto, SoundSpec::Card(id)) => {
             let card = sysfs.cards().into_iter().find(|card| card.id == *id);
             let card = card.ok_or_else(|| HwError::Missing {
                 what: format!("the sound card {id}"),
@@ -58,7 +68,7 @@ fn port_of(sysfs: &Sysfs, sound: &SoundSpec) -> Result<String, HwError> {
                 ))
             })
         }
-        other => Err(HwError::Name(format!(
+        (Cm108Device::Auto, other) => Err(HwError::Name(format!(
             "cm108:auto needs sound = \"card:ID\" or \"usb:1-1.2\" to go by, not {other}: write \
              cm108:/dev/hidraw0 or cm108:usb:1-1.2"
         ))),
@@ -277,17 +287,7 @@ pub fn reset(device: &Cm108Device, sound: &SoundSpec) -> Result<(), HwError> {
 }
 
 fn reset_in(sysfs: &Sysfs, device: &Cm108Device, sound: &SoundSpec) -> Result<(), HwError> {
-    let port = match device {
-        Cm108Device::Usb(port) => port.clone(),
-        Cm108Device::Auto => port_of(sysfs, sound)?,
-        Cm108Device::Hidraw(path) => {
-            let hidraw = sysfs.hidraws().into_iter().find(|h| h.path == *path);
-            let port = hidraw.and_then(|hidraw| hidraw.usb);
-            port.ok_or_else(|| HwError::Missing {
-                what: format!("the USB port of {}", path.display()),
-            })?
-        }
-    };
+    let port = port_of(sysfs, device, sound)?;
     let authorized = sysfs.usb_device(&port).join("authorized");
     let what = format!("the USB device at {port}");
     let write =
@@ -350,5 +350,60 @@ mod tests {
         assert!(Report::of(&[1, 4, 0]).unwrap().is_down(Cm108Key::Up));
         assert_eq!(Report::of(&[]), None);
         assert_eq!(Report::of(&[0; 16]), None);
+    }
+
+    #[test]
+    fn a_fob_is_unkeyed_when_opened_keyed_when_told_and_unkeyed_when_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hidraw");
+        for (active_low, [off, on]) in [(false, [0, 4]), (true, [4, 0])] {
+            std::fs::write(&file, "").unwrap();
+            let mut ptt = Cm108Ptt::open(&file, 3, active_low).unwrap();
+            let second = Cm108Ptt::open(&file, 3, active_low);
+            assert!(matches!(second, Err(HwError::Busy { .. })));
+            ptt.set(true).unwrap();
+            ptt.set(false).unwrap();
+            ptt.set(true).unwrap();
+            drop(ptt);
+            let written = std::fs::read(&file).unwrap();
+            let levels: Vec<_> = written.chunks(5).map(|report| report[2]).collect();
+            assert_eq!(levels, [off, on, off, on, off]);
+            assert!(written.chunks(5).all(|report| report[3] == 4));
+        }
+        assert!(Cm108Ptt::open(&file, 3, false).is_ok());
+    }
+
+    #[test]
+    fn a_fob_that_does_not_take_an_order_is_an_error() {
+        let full = Path::new("/dev/full");
+        let error = Cm108Ptt::open(full, 3, false).err();
+        assert!(matches!(error, Some(HwError::Io { .. })), "{error:?}");
+        let nowhere = Cm108Ptt::open(Path::new("/dev/hidraw99"), 3, false).err();
+        assert!(
+            matches!(nowhere, Some(HwError::Missing { .. })),
+            "{nowhere:?}"
+        );
+    }
+
+    #[test]
+    fn a_carrier_follows_its_key_and_counts_garbage() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("hidraw");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut carrier = Cm108Carrier::open(&pipe, Cm108Key::Down).unwrap();
+        let mut device = OpenOptions::new().write(true).open(&pipe).unwrap();
+        assert!(!carrier.is_up().unwrap());
+        let table = [
+            (&[2, 0, 0, 0][..], true, 0),
+            (&[1, 0, 0, 0], false, 0),
+            (&[3, 0, 0, 0], true, 0),
+            (&[9; 20], true, 1),
+            (&[0, 0, 0, 0], false, 1),
+        ];
+        for (report, up, garbage) in table {
+            device.write_all(report).unwrap();
+            assert_eq!(carrier.is_up().unwrap(), up, "{report:?}");
+            assert_eq!(carrier.garbage(), garbage);
+        }
     }
 }

@@ -167,12 +167,12 @@ fn is_beyond_the_chip(error: &gpiocdev::Error) -> bool {
 }
 
 /// Where a line is now: chips change their numbers.
-struct Found {
-    chip: PathBuf,
-    offset: u32,
+pub(crate) struct Found {
+    pub chip: PathBuf,
+    pub offset: u32,
 }
 
-fn find(line: &GpioLine) -> Result<Found, HwError> {
+pub(crate) fn find(line: &GpioLine) -> Result<Found, HwError> {
     let mut found = Vec::new();
     let mut closed = None;
     for path in gpiocdev::chip::chips().unwrap_or_default() {
@@ -275,7 +275,7 @@ fn errno(error: &gpiocdev::Error) -> Option<i32> {
     }
 }
 
-fn failed(doing: &str, what: &str, error: gpiocdev::Error) -> HwError {
+pub(crate) fn failed(doing: &str, what: &str, error: gpiocdev::Error) -> HwError {
     let source = match errno(&error) {
         Some(errno) => io::Error::from_raw_os_error(errno),
         None => io::Error::other(error.to_string()),

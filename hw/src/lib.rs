@@ -3,22 +3,27 @@
 //!
 //! Each trait has the methods that are called, no more, and at least two implementors: hardware and
 //! `bench`, a simulated radio whose other ends a test or a page holds. [`spec`] reads the settings' names,
-//! the `open_` functions turn them into the traits, [`devices`] says which names this machine has.
+//! the `open_` functions turn them into the traits, [`devices()`] says which names this machine has.
 
 mod carrier;
 mod errno;
+mod let_go;
 mod open;
+mod sound;
 mod sysfs;
 
 pub mod bench;
 pub mod cm108;
+pub mod devices;
 pub mod gpio;
 pub mod serial;
 pub mod spec;
 
 use std::time::Duration;
 
-pub use open::{Inputs, open_capture, open_carrier, open_playback, open_ptt};
+pub use devices::devices;
+pub use let_go::{LetGo, let_go};
+pub use open::{AskSerial, Inputs, open_capture, open_carrier, open_playback, open_ptt};
 
 /// Samples a second, everywhere.
 pub const RATE: u32 = 48_000;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::carrier::{Always, Serial, Tree, Vox};
 use crate::serial::SerialPorts;
 use crate::spec::{CarrierSpec, Detector, PttSpec, SerialInput, Side, SoundSpec};
-use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio};
+use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio, sound};
+
+/// Asks for an input of a serial port.
+pub type AskSerial = dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync;
 
 /// What detectors need that are not wires of their own.
 #[derive(Clone)]
@@ -15,7 +18,7 @@ pub struct Inputs {
     /// Whether the sound itself is loud enough.
     pub vox: Arc<dyn Fn() -> bool + Send + Sync>,
     /// A serial port has one opener: the guardian, which keys by it. This asks it; must not block.
-    pub serial: Arc<dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync>,
+    pub serial: Arc<AskSerial>,
     /// The card `cm108:auto` belongs to.
     pub sound: SoundSpec,
     /// Wanted of the kernel, where a line can; [`Carrier::debounced`] says whether it does.
@@ -107,9 +110,7 @@ pub fn open_capture(
     match spec {
         SoundSpec::Bench(path) => Ok(Box::new(bench::BenchCapture::open(path)?)),
         SoundSpec::Simulated => Err(not_alone()),
-        card => Err(HwError::Missing {
-            what: card.to_string(),
-        }),
+        card => Ok(Box::new(sound::CardCapture::open(card, side, gain_db)?)),
     }
 }
 
@@ -122,9 +123,7 @@ pub fn open_playback(
     match spec {
         SoundSpec::Bench(path) => Ok(Box::new(bench::BenchPlayback::open(path)?)),
         SoundSpec::Simulated => Err(not_alone()),
-        card => Err(HwError::Missing {
-            what: card.to_string(),
-        }),
+        card => Ok(Box::new(sound::CardPlayback::open(card, side, gain_db)?)),
     }
 }
 

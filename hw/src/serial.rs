@@ -122,6 +122,14 @@ impl SerialPort {
         termios.control_flags.insert(ours);
         nix::sys::termios::cfmakeraw(&mut termios);
         tcsetattr(&port, SetArg::TCSANOW, &termios).map_err(|e| failed(e.into()))?;
+        let kept = tcgetattr(&port).map_err(|e| failed(e.into()))?;
+        if !kept.control_flags.contains(ControlFlags::HUPCL) {
+            tracing::warn!(
+                port = %path.display(),
+                "its driver does not drop RTS and DTR when the port is closed: a PTT line on it stays up when the \
+                 guardian is killed, set the radio's own TOT"
+            );
+        }
         Ok(SerialPort {
             port,
             _lock: lock,
@@ -204,6 +212,42 @@ impl Drop for SerialPtt {
     fn drop(&mut self) {
         if let Err(error) = self.set(false) {
             tracing::warn!(port = %self.port.path.display(), %error, "PTT line was let go without being unkeyed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use nix::pty::openpty;
+    use nix::unistd::ttyname;
+
+    use super::*;
+
+    /// A terminal without a modem behind it: the one kind of port a machine without ports has.
+    fn terminal() -> (OwnedFd, PathBuf) {
+        let pty = openpty(None, None).unwrap();
+        let path = ttyname(&pty.slave).unwrap();
+        (pty.master, path)
+    }
+
+    #[test]
+    fn a_port_without_rts_and_dtr_is_refused_by_name() {
+        let (_master, path) = terminal();
+        let error = SerialPorts::default().open(&path).err().unwrap();
+        assert!(matches!(error, HwError::Io { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("setting rts of the serial port"), "{said}");
+    }
+
+    #[test]
+    fn a_port_that_is_not_there_is_missing() {
+        let ports = SerialPorts::default();
+        let nowhere = Path::new("/dev/no-such-port");
+        for ptt in [true, false] {
+            let error = ports.ptt(nowhere, SerialOutput::Rts, ptt).err();
+            assert!(matches!(error, Some(HwError::Missing { .. })), "{error:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Sysfs {
     sys: PathBuf,
     proc: PathBuf,
+    dev: PathBuf,
 }
 
 /// A sound card.
@@ -30,11 +31,23 @@ pub struct Hidraw {
     pub usb: Option<String>,
 }
 
+/// A serial port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tty {
+    /// `/dev/ttyUSB0`.
+    pub path: PathBuf,
+    /// `/dev/serial/by-id/...`, where udev made one.
+    pub by_id: Option<PathBuf>,
+    /// The manufacturer's words for it, or what else is known.
+    pub name: String,
+}
+
 impl Sysfs {
     pub fn of_this_machine() -> Sysfs {
         Sysfs {
             sys: PathBuf::from("/sys"),
             proc: PathBuf::from("/proc"),
+            dev: PathBuf::from("/dev"),
         }
     }
 
@@ -43,6 +56,7 @@ impl Sysfs {
         Sysfs {
             sys: root.join("sys"),
             proc: root.join("proc"),
+            dev: root.join("dev"),
         }
     }
 
@@ -93,6 +107,48 @@ impl Sysfs {
                     vendor: id()?,
                     product: id()?,
                     usb: usb_port(&device),
+                })
+            })
+            .collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        all
+    }
+
+    pub fn serial_ports(&self) -> Vec<Tty> {
+        let consoles = self.sys.join("class/tty/console/active");
+        let consoles = fs::read_to_string(consoles).unwrap_or_default();
+        let mut all: Vec<_> = entries(&self.sys.join("class/tty"))
+            .into_iter()
+            .filter_map(|path| {
+                let device = path.join("device");
+                let driver = device.join("driver").canonicalize().ok()?;
+                // The PC's driver has four ports whether the machine has them or not.
+                if line(&path.join("type")).as_deref() == Some("0") {
+                    return None;
+                }
+                let product = usb_port(&device).and_then(|port| {
+                    let usb = self.usb_device(&port);
+                    let words = ["manufacturer", "product"].map(|file| line(&usb.join(file)));
+                    let words: Vec<_> = words.into_iter().flatten().collect();
+                    (!words.is_empty()).then(|| words.join(" "))
+                });
+                let name = path.file_name()?.to_str()?;
+                let console = consoles.split_whitespace().any(|console| console == name);
+                let kind = match (console, usb_port(&device)) {
+                    // Its kernel talks there.
+                    (true, _) => "the machine's console",
+                    (false, Some(_)) => driver.file_name()?.to_str()?,
+                    (false, None) => "built in",
+                };
+                let by_id = entries(&self.dev.join("serial/by-id"));
+                let is_it = |link: &PathBuf| {
+                    let to = link.canonicalize().ok();
+                    to.is_some_and(|to| to.file_name() == path.file_name())
+                };
+                Some(Tty {
+                    path: Path::new("/dev").join(path.file_name()?),
+                    by_id: by_id.into_iter().find(is_it),
+                    name: product.unwrap_or_else(|| kind.to_string()),
                 })
             })
             .collect();
@@ -204,6 +260,39 @@ pub mod tests {
         write("sys/class/hidraw/hidraw0/dev", "");
         link("sys/class/hidraw/hidraw0/device", &hid);
         link("sys/bus/usb/devices/1-1.2", fob);
+        let tty = "sys/devices/pci0000:00/usb1/1-1/1-1.3/1-1.3:1.0/ttyUSB0";
+        write(&format!("{tty}/dev"), "");
+        write("sys/devices/pci0000:00/usb1/1-1/1-1.3/product", "Serial\n");
+        link(
+            "sys/bus/usb/devices/1-1.3",
+            "sys/devices/pci0000:00/usb1/1-1/1-1.3",
+        );
+        write("sys/bus/usb-serial/drivers/ftdi_sio/x", "");
+        link(
+            &format!("{tty}/driver"),
+            "sys/bus/usb-serial/drivers/ftdi_sio",
+        );
+        write("sys/class/tty/ttyUSB0/dev", "");
+        link("sys/class/tty/ttyUSB0/device", tty);
+        write("dev/ttyUSB0", "");
+        link("dev/serial/by-id/usb-Serial-port0", "dev/ttyUSB0");
+        write("sys/devices/platform/serial8250/dev", "");
+        link(
+            "sys/devices/platform/serial8250/driver",
+            "sys/bus/usb-serial/drivers/ftdi_sio",
+        );
+        write("sys/class/tty/ttyS0/type", "0\n");
+        link(
+            "sys/class/tty/ttyS0/device",
+            "sys/devices/platform/serial8250",
+        );
+        write("sys/class/tty/ttyS1/type", "4\n");
+        link(
+            "sys/class/tty/ttyS1/device",
+            "sys/devices/platform/serial8250",
+        );
+        write("sys/class/tty/console/active", "tty0 ttyS1\n");
+        write("sys/class/tty/tty0/dev", "");
         write("proc/asound/card1/pcm0c/info", "");
         write("proc/asound/card1/pcm0p/info", "");
         write(
@@ -238,5 +327,8 @@ pub mod tests {
         assert_eq!(hidraws[0].path, Path::new("/dev/hidraw0"));
         assert_eq!(hidraws[0].usb.as_deref(), Some("1-1.2"));
         assert_eq!(hidraws[0].name, "C-Media USB Audio Device");
+        let ports = sysfs.serial_ports();
+        let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+        assert_eq!(names, ["the machine's console", "Serial"]);
     }
 }

@@ -2,9 +2,9 @@
 //! `receiver` is what the radio hears, its monitor what the box captures; `transmitter` is what the box plays,
 //! its monitor what a test records.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -93,11 +93,12 @@ impl Pulse {
     }
 
     /// What the box needs in its environment to see this card.
-    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let path = |name| self.dir.path().join(name).into();
         vec![
-            ("ALSA_CONFIG_PATH", self.dir.path().join("asound.conf")),
-            ("HOME", self.dir.path().join("home")),
-            ("XDG_RUNTIME_DIR", self.dir.path().join("home")),
+            ("ALSA_CONFIG_PATH", path("asound.conf")),
+            ("HOME", path("home")),
+            ("XDG_RUNTIME_DIR", path("home")),
         ]
     }
 

@@ -27,6 +27,7 @@ mod sessions;
 mod setup;
 mod sign_in;
 mod users;
+mod wizard;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ use crate::setup::Code;
 use crate::sign_in::SignIn;
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::wizard::Wizard;
 
 pub use self::caller::{Admin, Caller, Dispatcher, Operator, Refusals, SignedIn, Stranger};
 pub use self::crowd::Crowd;
@@ -92,6 +94,7 @@ pub struct Running {
     pub recordings_bytes: Arc<AtomicU64>,
     pub since: Instant,
     pub radios: Radios,
+    pub wizard: Wizard,
     /// Room for pages that look at the radios.
     pub radio_streams: Arc<Semaphore>,
     /// Ends what goes on longer than a request.
@@ -186,6 +189,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .routes(routes!(radios::test_tone, radios::stop_test_tone))
         .routes(routes!(radios::handheld))
         .routes(routes!(radios::heard))
+        .routes(routes!(wizard::look, wizard::start, wizard::stop))
+        .routes(routes!(wizard::write))
+        .routes(routes!(wizard::reload))
         .routes(routes!(openapi))
         .fallback(no_such_route);
     let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())

@@ -17,6 +17,8 @@ use utoipa::ToSchema;
 
 use super::Api;
 use crate::invite::Refused;
+use crate::toml_file::Mistake;
+use crate::wizard;
 
 /// A client that sends slower than this is not waited for.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -102,6 +104,12 @@ impl From<anyhow::Error> for Problem {
         }
         if let Some(refused) = error.downcast_ref::<Refused>() {
             return Problem::refused(sentence(refused));
+        }
+        if let Some(unfit) = error.downcast_ref::<wizard::Unfit>() {
+            return Problem::refused(sentence(unfit));
+        }
+        if let Some(mistake) = error.downcast_ref::<Mistake>() {
+            return Problem::refused(sentence(mistake));
         }
         let why = format!("{error:#}");
         tracing::error!(why, "a request failed");

@@ -20,7 +20,7 @@ use super::{Api, Body, Caller, Dispatcher, Path, Problem, ProblemText};
 use crate::radio::{Handheld, HandheldSound, RadioStatus, Radios, Refusal};
 
 /// Pages that look at the same time. Each asks the reactor ten times a second.
-pub const MOST_STREAMS: usize = 8;
+const MOST_STREAMS: usize = 16;
 const EVERY: Duration = Duration::from_millis(100);
 const LONGEST_TONE_MS: u64 = 5_000;
 
@@ -243,7 +243,7 @@ async fn dispatched(api: &Api, caller: &Caller, id: &str) -> Result<RadioStatus,
     }
 }
 
-fn running(api: &Api) -> Result<&super::Running, Problem> {
+pub fn running(api: &Api) -> Result<&super::Running, Problem> {
     api.running
         .as_ref()
         .ok_or_else(|| Problem::conflict("No box runs here: radios work only while pttd does."))

@@ -2,17 +2,21 @@
 //! its control socket, or where none runs of the opened store.
 
 mod ask;
+mod devices;
 mod journal;
 mod people;
 mod posters;
+mod radio;
 mod table;
 mod talk_groups;
 
 use std::time::Duration;
 
+pub use self::devices::Devices;
 pub use self::journal::{Log, RollCall};
 pub use self::people::{Device, Session, User};
 pub use self::posters::Poster;
+pub use self::radio::Radio;
 pub use self::talk_groups::{Channel, Member};
 
 /// `90s`, `8h`, `3d` ...

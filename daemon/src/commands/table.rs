@@ -13,10 +13,15 @@ pub fn show(answer: &Value, json: bool, list: &str, columns: &[Column]) -> Resul
     if json {
         return show::say(&serde_json::to_string_pretty(answer)?);
     }
+    show::say(&lines(answer, list, columns).join("\n"))
+}
+
+/// The table's lines.
+pub fn lines(answer: &Value, list: &str, columns: &[Column]) -> Vec<String> {
     let empty = Vec::new();
     let rows = answer[list].as_array().unwrap_or(&empty);
     if rows.is_empty() {
-        return show::say("none");
+        return vec!["none".to_string()];
     }
     let mut lines = vec![
         columns
@@ -28,10 +33,11 @@ pub fn show(answer: &Value, json: bool, list: &str, columns: &[Column]) -> Resul
         rows.iter()
             .map(|row| columns.iter().map(|(_, cell)| cell(row)).collect()),
     );
-    show::say(&laid_out(&lines))
+    laid_out(&lines)
 }
 
-fn laid_out(lines: &[Vec<String>]) -> String {
+/// Lines of cells in columns.
+pub fn laid_out(lines: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| {
         let cells = lines.iter().map(|line| line[column].chars().count());
         cells.max().unwrap_or(0)
@@ -44,7 +50,7 @@ fn laid_out(lines: &[Vec<String>]) -> String {
             .collect();
         cells.join("  ").trim_end().to_string()
     };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    lines.iter().map(line).collect()
 }
 
 /// A value as a cell: texts without quotes, nothing as nothing.

@@ -1,8 +1,14 @@
 //! How a radio or a desk is right now, for pages, the API and lamps.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pttd_core::edge::{RadioKind, RadioState, RadioView, SquelchView};
 use pttd_core::ids::ChannelId;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::gauges::Gauges;
+use super::plan::Plan;
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -93,4 +99,85 @@ pub enum Squelch {
     Stuck,
     /// By the loop guard.
     HeldOff,
+}
+
+impl From<RadioKind> for Kind {
+    fn from(kind: RadioKind) -> Self {
+        match kind {
+            RadioKind::Radio => Kind::Radio,
+            RadioKind::Desk => Kind::Desk,
+        }
+    }
+}
+
+impl From<RadioState> for State {
+    fn from(state: RadioState) -> Self {
+        match state {
+            RadioState::Down => State::Down,
+            RadioState::Idle => State::Idle,
+            RadioState::Receiving => State::Receiving,
+            RadioState::Lead => State::Lead,
+            RadioState::OnAir => State::OnAir,
+            RadioState::Draining => State::Draining,
+            RadioState::Tail => State::Tail,
+            RadioState::LockedOut => State::LockedOut,
+            RadioState::TestTone => State::TestTone,
+        }
+    }
+}
+
+impl From<SquelchView> for Squelch {
+    fn from(squelch: SquelchView) -> Self {
+        match squelch {
+            SquelchView::Closed => Squelch::Closed,
+            SquelchView::Debounce => Squelch::Debounce,
+            SquelchView::Filtering => Squelch::Filtering,
+            SquelchView::Open => Squelch::Open,
+            SquelchView::Deaf => Squelch::Deaf,
+            SquelchView::Stuck => Squelch::Stuck,
+            SquelchView::HeldOff => Squelch::HeldOff,
+        }
+    }
+}
+
+impl RadioStatus {
+    /// What the edge has decided, and what the threads see.
+    pub(super) fn of(
+        view: RadioView,
+        problem: Option<String>,
+        plan: &Plan,
+        gauges: &Gauges,
+    ) -> RadioStatus {
+        let (rx, tx) = (&gauges.rx, &gauges.tx);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RadioStatus {
+            id: view.id,
+            name: view.name,
+            channel_id: view.channel_id,
+            channel_name: view.channel_name,
+            kind: view.kind.into(),
+            state: view.state.into(),
+            problem,
+            carrier: gauges.carrier.load(Ordering::Relaxed),
+            squelch: view.squelch.into(),
+            talker: view.talker,
+            rx_db: rx.mean(),
+            rx_peak_db: rx.peak(),
+            tx_db: tx.mean(),
+            tx_peak_db: tx.peak(),
+            rx_clips: count(&rx.clips),
+            tx_clips: count(&tx.clips),
+            xruns: count(&rx.xruns) + count(&tx.xruns),
+            buffer_ms: (count(&gauges.buffer_us) / 1000) as u32,
+            drift_ppm: gauges.drift(),
+            on_air_ms: view.on_air_ms,
+            tot_left_ms: view.tot_left_ms,
+            silenced_ms: view.silenced_ms,
+            line_keyed: view.line_keyed,
+            simulated: plan.air.is_some(),
+            sound: plan.shown(&plan.sound),
+            ptt: plan.shown(&plan.ptt),
+            carrier_spec: plan.shown(&plan.carrier),
+        }
+    }
 }

@@ -63,6 +63,7 @@ export const words = {
     admin: 'Admin',
     sections: 'Sections',
     logBeside: 'Log',
+    radioPage: 'Radios',
     talkPage: 'Talk page',
   },
   tabs: {

@@ -25,6 +25,7 @@ import { Log } from './log.js';
 import { showOutside } from './outside.js';
 import { Positions } from './position.js';
 import { PositionDialog } from './position-dialog.js';
+import { Radios } from './radios.js';
 import { Recordings } from './recordings.js';
 import { Settings } from './settings.js';
 import { Talks } from './talks.js';
@@ -59,6 +60,7 @@ const positions = new Positions({ desk, session, ask: stoodUp, seated, gone: pos
 const talks = new Talks({ desk, session, hearing, misses, over: talkOver, said: nothingToReplay, changed: talksChanged });
 const calls = new Calls({ session, position: () => positions.mine, tone: (name) => hearing.tone(name), log: (...line) => log.add(...line), announce, go, changed: draw });
 const arrivals = new Arrivals({ say });
+const radios = new Radios();
 const settings = new Settings({ desk, hearing, microphone, on: { outputs: changed, key: drawSoon } });
 const chooser = new PositionDialog({ session, positions });
 const holds = { begin, end: (reason, begun) => press.end(reason, begun), toggle };
@@ -175,6 +177,7 @@ function welcome(message) {
   calls.linkBack();
   positions.welcome(resumed);
   arrivals.start();
+  radios.start();
   draw();
 }
 
@@ -189,6 +192,7 @@ function cut() {
   talking.linkLost();
   talks.away();
   arrivals.stop();
+  radios.stop();
 }
 
 function listed() {
@@ -473,8 +477,12 @@ function microphoneReplaced(_track, label) {
 for (const type of ['pointerdown', 'pointerup', 'keydown', 'click']) addEventListener(type, () => hearing.unlock());
 keepScreenOn();
 watchAttention({
-  hidden: () => positions.flush(),
+  hidden: () => {
+    positions.flush();
+    radios.stop();
+  },
   shown: () => {
+    if (link.connected && session.me.role !== 'user') radios.start();
     microphone.wake();
     hearing.wake();
     link.signaling.hurry();
@@ -491,6 +499,7 @@ addEventListener('pagehide', () => positions.flush());
 function leave(sentence) {
   press.end('signed out');
   arrivals.end();
+  radios.end();
   positions.end();
   chooser.close();
   calls.end();
@@ -501,7 +510,7 @@ function leave(sentence) {
 }
 
 showOutside({
-  link, session, desk, press, microphone, hearing, positions, talks, calls, look,
+  link, session, desk, press, microphone, hearing, positions, talks, calls, radios, look,
   now: () => ({ connectedAt, ducked }),
 });
 for (const element of document.querySelectorAll('[data-word]')) element.textContent = wordAt(element.dataset.word);

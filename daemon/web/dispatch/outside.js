@@ -2,7 +2,7 @@
 
 import { lamp } from './tiles.js';
 
-export function showOutside({ link, session, desk, press, microphone, hearing, positions, talks, calls, look, now }) {
+export function showOutside({ link, session, desk, press, microphone, hearing, positions, talks, calls, radios, look, now }) {
   function outline(channel) {
     const { id, mine, talk } = channel;
     const own = mine.state === 'onair';
@@ -45,6 +45,7 @@ export function showOutside({ link, session, desk, press, microphone, hearing, p
     calls: calls.calls,
     emergencies: calls.emergencies,
     urgent: calls.urgent,
+    radios: radios.all,
     replaying: talks.replaying,
     lastReplay: talks.lastReplay,
     level: (id) => hearing.level(id),

@@ -138,6 +138,12 @@ export const words = {
     close: 'Close',
   },
 
+  radios: {
+    title: 'Radios',
+    page: 'The radios wired to this box',
+    problem: 'Look at it',
+  },
+
   emergency: {
     title: 'Emergency',
     of: (name, channel) => `${name} on ${channel}`,

@@ -2,10 +2,8 @@
 
 import { holdable } from '/js/button.js';
 import { attribute, make, picture, shape, text } from '/dispatch/dom.js';
+import { isOnAir } from './lamps.js';
 import { words } from './words.js';
-
-// What the box has sent is asked for when it is off the air.
-const ON_AIR = ['lead', 'onAir', 'draining', 'tail', 'testTone'];
 
 export class Handheld {
   keyed = false;
@@ -37,7 +35,8 @@ export class Handheld {
   }
 
   draw(radio) {
-    const onAir = ON_AIR.includes(radio.state);
+    // What the box has sent is asked for when it is off the air.
+    const onAir = isOnAir(radio);
     if (this.#wasOnAir && !onAir) this.#fetch();
     this.#wasOnAir = onAir;
   }

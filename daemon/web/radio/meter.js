@@ -40,6 +40,7 @@ export class Meter {
     if (peak >= fallen) this.#peak = { db: peak, at: now };
     const held = Math.max(peak, fallen);
     move(this.bar, `scaleY(${height(db).toFixed(3)})`);
+    attribute(this.cap, 'hidden', held <= FLOOR ? '' : null);
     move(this.cap, `translateY(${(-100 * height(held)).toFixed(1)}%)`);
     attribute(this.element, 'data-loud', held > -3 ? 'clip' : db > -12 ? 'loud' : db >= -20 ? 'good' : null);
     const shown = Math.round(Math.max(FLOOR, db));

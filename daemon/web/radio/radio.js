@@ -11,8 +11,9 @@ import { watchAttention } from '/js/device.js';
 import { ask, Refused } from '/dispatch/box.js';
 import { attribute, byId, text } from '/dispatch/dom.js';
 import { Entry } from '/dispatch/entry.js';
+import { lamps } from './lamps.js';
 import { Live } from './live.js';
-import { lamps, Strip } from './strip.js';
+import { Strip } from './strip.js';
 import { Wizard } from './wizard.js';
 import { wordAt, words } from './words.js';
 
@@ -33,7 +34,7 @@ const before = new Map();
 const entry = new Entry({ connect: (device) => link.connect(device), leave, say });
 const link = new Link({ welcome, receive, cut, refused: (sentence) => entry.signedOut(sentence), changed: draw });
 const live = new Live({ tell, broken });
-const wizard = new Wizard({ api, channels: () => channels, done: () => say(words.wizard.title) });
+const wizard = new Wizard({ api, channels: () => channels, done: (sentence) => say(sentence) });
 /** What this person may join: where a radio can be put. */
 let channels = [];
 

@@ -3,32 +3,13 @@
 
 import { attribute, make, picture, shape, text } from '/dispatch/dom.js';
 import { Handheld } from './handheld.js';
+import { lamps, nearTot } from './lamps.js';
 import { Meter, scale } from './meter.js';
 import { Sparkline } from './sparkline.js';
 import { clock, words } from './words.js';
 
 const MINUTES = [1, 5, 15, 30];
 const SECOND_MS = 1000;
-// The TOT's last seconds look like them.
-const TOT_NEAR_MS = 10000;
-const ON_AIR = ['lead', 'onAir', 'draining', 'tail', 'testTone'];
-
-/** `{lamp: [state, shape, words]}`: what the three lamps of a radio show. */
-export function lamps(radio) {
-  const { squelch, state } = radio;
-  const on = ON_AIR.includes(state);
-  const desk = radio.kind === 'desk';
-  const opened = { closed: 'off', debounce: 'off', filtering: 'wait', open: 'on', deaf: 'off', stuck: 'bad', heldOff: 'bad' }[squelch] ?? 'off';
-  // A line that is up although nobody keys it is the accident this page is looked at for.
-  const stays = radio.lineKeyed && !on;
-  return {
-    carrier: radio.carrier ? ['on', 'carrier', words.carrier.up] : ['off', 'idle', words.carrier.down],
-    squelch: [opened, { on: 'hearing', wait: 'wait', bad: 'denied', off: 'closed' }[opened], words.squelch[squelch] ?? squelch],
-    onAir: stays ? ['bad', 'emergency', words.air.stays]
-      : state === 'lead' ? ['wait', 'wait', words.air.lead]
-        : on || (desk && state === 'onAir') ? ['on', 'on-air', words.air.on] : ['off', 'idle', words.air.off],
-  };
-}
 
 export class Strip {
   #tick = 0;
@@ -67,7 +48,7 @@ export class Strip {
     this.tone = make('button', { type: 'button', className: 'test-tone' });
     this.tone.addEventListener('click', () => (this.radio.state === 'testTone' ? on.stopTone(this.radio) : on.testTone(this.radio)));
     this.silence = this.#silence(name);
-    this.lift = make('button', { type: 'button', className: 'lift', 'aria-label': words.liftLabel(name) });
+    this.lift = make('button', { type: 'button', className: 'lift', title: words.liftLabel(name) });
     this.lift.addEventListener('click', () => on.silence(this.radio, 0));
     this.wires = make('p', { className: 'wires' });
     this.element = make('section', { className: 'strip', 'aria-labelledby': heading },
@@ -107,7 +88,7 @@ export class Strip {
     }
     if (now - this.#tick >= SECOND_MS || this.#tick === 0) this.#second(radio, now);
     text(this.tot, radio.totLeftMs === null ? words.noTot : clock(radio.totLeftMs));
-    attribute(this.totFigure, 'data-state', radio.totLeftMs === null ? null : radio.totLeftMs <= TOT_NEAR_MS ? 'near' : 'runs');
+    attribute(this.totFigure, 'data-state', radio.totLeftMs === null ? null : nearTot(radio) ? 'near' : 'runs');
     text(this.problem, radio.problem ?? '');
     text(this.tone, state === 'testTone' ? words.toneStop : words.tone);
     this.tone.hidden = radio.kind === 'desk';

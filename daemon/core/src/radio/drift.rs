@@ -37,7 +37,7 @@ impl Drift {
         reason = "a resampler is made, not a value of nothing"
     )]
     pub fn new() -> Self {
-        let degree = PolynomialDegree::Quintic;
+        let degree = PolynomialDegree::Cubic;
         let resampler = Async::new_poly(
             1.0,
             1.0 + 2.0 * REACH,
@@ -47,12 +47,15 @@ impl Drift {
             FixedAsync::Output,
         )
         .expect("the arguments are constants that it takes");
-        Drift {
+        let mut drift = Drift {
             resampler,
             excess: 0.0,
             integral: 0.0,
             rate: 0.0,
-        }
+        };
+        // It looks a few samples ahead: fed with silence once, it takes as much as it gives from then on.
+        drift.process(&vec![0.0; drift.needed()], &mut [0.0; PERIOD]);
+        drift
     }
 
     /// What the talker's clock is ahead of the card's, as far as that is known, and what it takes to get to the
@@ -61,9 +64,8 @@ impl Drift {
         (self.rate * 1e6) as f32
     }
 
-    /// Another stream: nothing of the old one is heard, but the card's clock is still what it was.
-    pub fn restart(&mut self) {
-        self.resampler.reset();
+    /// The buffer is another one; the card's clock is what it was.
+    pub fn another_talker(&mut self) {
         self.excess = 0.0;
     }
 
@@ -79,6 +81,16 @@ impl Drift {
         let _ = self
             .resampler
             .set_resample_ratio_relative(1.0 / (1.0 + self.rate), true);
+    }
+
+    /// By how much the buffer is too deep, chance left out.
+    pub fn excess(&self) -> f64 {
+        self.excess
+    }
+
+    /// The buffer was made so much deeper, by other means.
+    pub fn deepened(&mut self, by: f64) {
+        self.excess += by;
     }
 
     /// How many samples the next period takes.

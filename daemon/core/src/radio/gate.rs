@@ -14,6 +14,9 @@ use std::time::Instant;
 use super::levels::packet_level;
 use super::{PERIOD, RATE};
 
+#[cfg(test)]
+mod tests;
+
 /// A packet's worth: 20 ms.
 pub const FRAME: usize = 960;
 /// How much is kept.
@@ -66,7 +69,7 @@ pub struct Frame<'a> {
 impl Gate {
     #[expect(
         clippy::new_without_default,
-        reason = "it has a second's worth of megabytes in it"
+        reason = "it is made once a radio: there is most of a megabyte in it"
     )]
     pub fn new() -> Self {
         Gate {

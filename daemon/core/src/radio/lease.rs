@@ -11,6 +11,8 @@
 //!    │                  longest key-down ──> Locked   │
 //!    └──── no Key for a second ────────────────┴──────┘
 //! ```
+//! Stop leads to Locked from anywhere.
+//!
 //! Nothing here knows why pttd orders anything. It is the last one to decide, so it believes nobody: an order
 //! counts from when it was given, not from when it was read, because a socket keeps what was sent to a guardian
 //! that slept.
@@ -43,6 +45,8 @@ pub enum Input {
     Unkey,
     /// Whoever keyed it is gone.
     Gone,
+    /// Somebody else than who keys it wants it down: not again until orders have been silent.
+    Stop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub enum Output {
     Set(bool),
     /// Orders stopped coming while it was keyed.
     Lapsed,
-    /// Keyed past its TOT: not again until orders have been silent.
+    /// Keyed past its TOT, or stopped: not again until orders have been silent.
     Locked,
     /// They have been.
     Unlocked,
@@ -98,6 +102,11 @@ impl Lease {
         matches!(self.state, State::Keyed { .. })
     }
 
+    /// Nobody has keyed it, or not for a while.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Unkeyed)
+    }
+
     pub fn is_locked(&self) -> bool {
         matches!(self.state, State::Locked { .. })
     }
@@ -128,6 +137,16 @@ impl Lease {
             }
             (State::Unkeyed | State::Lapsed { .. }, Input::Unkey | Input::Gone) => State::Unkeyed,
             (state @ State::Locked { .. }, Input::Unkey | Input::Gone) => state,
+            (State::Keyed { .. }, Input::Stop) => {
+                self.outputs.extend([Output::Set(false), Output::Locked]);
+                let until = now + SILENCE;
+                State::Locked { until }
+            }
+            (State::Unkeyed | State::Lapsed { .. } | State::Locked { .. }, Input::Stop) => {
+                self.outputs.push_back(Output::Locked);
+                let until = now + SILENCE;
+                State::Locked { until }
+            }
         };
     }
 

@@ -23,10 +23,10 @@ pub mod playout;
 pub mod squelch;
 pub mod tones;
 pub mod vox;
+pub mod wizard;
 
 #[cfg(test)]
 mod signals;
-pub mod wizard;
 
 use std::time::{Duration, Instant};
 

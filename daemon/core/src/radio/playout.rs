@@ -23,12 +23,18 @@ const NEAR: i64 = 120;
 const SECOND: i64 = super::RATE as i64;
 /// No more than this is kept.
 const LONGEST: i64 = 3 * SECOND;
-/// As long as this is waited for a network that has stopped; what it then brings goes on from later.
+/// For a network that has stopped, no more than this is waited, and no more than this is caught up with.
 const LONGEST_WAIT: i64 = SECOND;
 /// Where a talker's clock is off by more than this from one packet to the next, its time begins anew.
 const JUMP: i64 = 3 * SECOND;
+/// And where its numbers are off by more than this, they begin anew.
+const NEW_NUMBERS: i64 = 1000;
+/// Ours begin here, so that there is room for packets before the first.
+const FIRST: u64 = 1 << 32;
 /// A silence is as good a place to change the depth as any; in a shorter gap it would be heard.
 const SILENCE: i64 = 6 * PERIOD;
+/// For what a packet tells of the one before it, the buffer may become deeper than it should by so much.
+const LATER: i64 = SECOND / 10;
 /// The earliest packet of the last 5 to 10 s is what the others are compared with.
 const WINDOW: i64 = 5 * SECOND;
 
@@ -86,7 +92,7 @@ pub struct Counters {
     pub undecodable: u64,
     /// Did not fit in.
     pub dropped: u64,
-    /// Times the buffer ran empty while somebody talked.
+    /// Times the buffer ran empty, and the packet that should have been there came later.
     pub starved: u64,
 }
 
@@ -108,7 +114,7 @@ impl std::ops::AddAssign for Counters {
 pub struct Adaptation {
     min: i64,
     max: i64,
-    jitter: i64,
+    jitter: f64,
 }
 
 impl Adaptation {
@@ -117,19 +123,35 @@ impl Adaptation {
         Adaptation {
             min,
             max: samples(settings.max).max(min),
-            jitter: 0,
+            jitter: 0.0,
         }
     }
 
-    /// The depth that would do.
+    /// The depth that would do: a packet is fetched up to a period before its first sample is heard.
     fn target(&self) -> i64 {
-        self.jitter.clamp(self.min, self.max)
+        (self.jitter as i64 + PERIOD).clamp(self.min, self.max)
     }
 
     fn learn(&mut self, jitter: i64, length: i64) {
-        self.jitter = (self.jitter - length / 500).max(jitter).clamp(0, self.max);
+        let fallen = self.jitter - length as f64 / 500.0;
+        self.jitter = fallen.max(jitter as f64).clamp(0.0, self.max as f64);
     }
 }
+
+/// In samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth {
+    /// In the mean of a second: a card that asks for several periods at once makes it go up and down.
+    pub usual: f64,
+    /// By how much it is too deep at this moment.
+    pub excess: i64,
+}
+
+/// Of each period, in the mean.
+const SMOOTHING: f64 = 0.01;
+
+#[cfg(test)]
+mod tests;
 
 #[derive(Debug)]
 pub struct Playout {
@@ -148,6 +170,8 @@ pub struct Playout {
     seen: u64,
     /// Depth kept for the lead's sake.
     held: i64,
+    /// The depth there was of late, in the mean.
+    usual: Option<f64>,
     /// How much was concealed while there was nothing, which has not yet turned out to be lost or silence.
     starved: i64,
     ended: bool,
@@ -157,6 +181,7 @@ pub struct Playout {
 #[derive(Debug)]
 struct Waiting {
     seq: u64,
+    came: i64,
     samples: i64,
     payload: Arc<[u8]>,
 }
@@ -164,6 +189,8 @@ struct Waiting {
 /// The packet with the highest number so far.
 #[derive(Debug)]
 struct Newest {
+    /// As the talker counts.
+    number: u64,
     seq: u64,
     rtp: u32,
     time: i64,
@@ -189,6 +216,7 @@ impl Playout {
             last: None,
             seen: 0,
             held: 0,
+            usual: None,
             starved: 0,
             ended: false,
             counters: Counters::default(),
@@ -214,7 +242,9 @@ impl Playout {
     }
 
     fn clock(&self, now: Instant) -> i64 {
+        // A packet may have been waiting for the order to play it.
         samples(now.saturating_duration_since(self.start))
+            - samples(self.start.saturating_duration_since(now))
     }
 
     pub fn push(&mut self, packet: &Packet, now: Instant) {
@@ -222,21 +252,27 @@ impl Playout {
             self.counters.undecodable += 1;
             return;
         };
-        if !self.is_new(packet.seq) {
+        let seq = self.number(packet.seq);
+        if !self.is_new(seq) {
             self.counters.duplicates += 1;
             return;
         }
         let came = self.clock(now);
-        let time = self.place(packet, length, came);
+        let Some(time) = self.place(seq, packet, length, came) else {
+            self.counters.dropped += 1;
+            return;
+        };
         self.earliest.tell(came - time, came);
         self.adaptation
             .learn(came - time - self.earliest.get(), length);
-        if self.position.is_some_and(|position| time + NEAR < position) {
+        let passed = self.position.is_some_and(|position| time + NEAR < position);
+        if passed || self.last.is_some_and(|last| seq <= last) {
             self.counters.late += 1;
             return;
         }
         let waiting = Waiting {
-            seq: packet.seq,
+            seq,
+            came,
             samples: length,
             payload: packet.payload.clone(),
         };
@@ -244,6 +280,18 @@ impl Playout {
             self.counters.dropped += 1;
         }
         self.drop_oldest();
+    }
+
+    /// The packet's number, counted on where the talker's begins anew.
+    fn number(&self, number: u64) -> u64 {
+        let Some(newest) = &self.newest else {
+            return FIRST;
+        };
+        let ahead = number.wrapping_sub(newest.number) as i64;
+        match ahead.abs() < NEW_NUMBERS {
+            true => newest.seq.saturating_add_signed(ahead),
+            false => newest.seq + 1,
+        }
     }
 
     fn is_new(&mut self, seq: u64) -> bool {
@@ -264,46 +312,45 @@ impl Playout {
         new
     }
 
-    /// Where in the talker's time the packet belongs.
-    fn place(&mut self, packet: &Packet, length: i64, came: i64) -> i64 {
-        let time = match &self.newest {
-            None => 0,
-            Some(newest) => {
-                let ahead = i64::from(packet.time.wrapping_sub(newest.rtp) as i32);
-                let time = newest.time + ahead;
-                if packet.seq < newest.seq {
-                    return time;
-                }
-                let waited = came - newest.came;
-                let overlaps = ahead + NEAR < newest.samples;
-                match overlaps || (ahead - waited).abs() > JUMP {
-                    // Its time began anew: the order it was sent in still holds.
-                    true => newest.time + newest.samples + (waited - newest.samples).max(0),
-                    false => time,
-                }
+    /// Where in the talker's time the packet belongs; `None`: nowhere that makes sense.
+    fn place(&mut self, seq: u64, packet: &Packet, length: i64, came: i64) -> Option<i64> {
+        let mut time = 0;
+        if let Some(newest) = &self.newest {
+            let ahead = i64::from(packet.time.wrapping_sub(newest.rtp) as i32);
+            time = newest.time + ahead;
+            if seq < newest.seq {
+                return (-JUMP..0).contains(&ahead).then_some(time);
             }
-        };
+            let waited = came - newest.came;
+            if ahead + NEAR < newest.samples || (ahead - waited).abs() > JUMP {
+                // The talker's time began anew. The order still holds, and what was waited was silence.
+                time = newest.time + newest.samples + (waited - newest.samples).max(0);
+            }
+        }
         self.newest = Some(Newest {
-            seq: packet.seq,
+            number: packet.seq,
+            seq,
             rtp: packet.time,
             time,
             samples: length,
             came,
         });
-        time
+        Some(time)
     }
 
     fn drop_oldest(&mut self) {
-        let end = self
-            .packets
-            .last_key_value()
-            .map_or(0, |(time, last)| time + last.samples);
-        while self
-            .packets
-            .first_key_value()
-            .is_some_and(|(time, _)| end - time > LONGEST)
+        let end = match self.packets.last_key_value() {
+            Some((time, last)) => time + last.samples,
+            None => return,
+        };
+        let room = match self.position {
+            Some(_) => (self.goal() + LONGEST_WAIT).min(LONGEST),
+            None => LONGEST,
+        };
+        while let Some(oldest) = self.packets.first_entry()
+            && end - oldest.key() > room
         {
-            self.packets.pop_first();
+            self.last = Some(oldest.remove().seq);
             self.counters.dropped += 1;
             let next = self.packets.first_key_value().map(|(time, _)| *time);
             self.position = self.position.and(next);
@@ -313,77 +360,97 @@ impl Playout {
     /// The next to be heard; `ahead` samples are decoded and not yet heard.
     pub fn step(&mut self, now: Instant, ahead: usize) -> Step {
         let clock = self.clock(now);
+        // Where a talker's times make no sense, one may stand behind what was sent after it.
+        while let Some(first) = self.packets.first_entry()
+            && self.last.is_some_and(|last| first.get().seq <= last)
+        {
+            first.remove();
+            self.counters.late += 1;
+        }
         let Some((&time, first)) = self.packets.first_key_value() else {
-            return self.step_without_packets(clock);
+            return self.step_without_packets(clock, ahead);
         };
         let Some(position) = self.position else {
-            let due = time + self.earliest.get() + self.adaptation.target();
-            if clock < self.not_before || (clock < due && !self.ended) {
-                return Step::Hold;
-            }
-            // What the lead added to the depth stays.
-            if clock > due + PERIOD {
-                self.held = clock - self.earliest.get() - time;
-            }
-            self.position = Some(time);
-            return self.decode_first();
+            return self.step_before_the_first(clock, time);
         };
-        if time - position <= NEAR {
-            self.starved = 0;
-            return self.decode_first();
+        let gap = time - position;
+        if gap <= NEAR {
+            self.counters.starved += u64::from(self.starved > 0);
+            self.deepened(self.starved);
+            return self.decode_first(clock);
         }
-        let missing = self
-            .last
-            .map_or(0, |last| first.seq.saturating_sub(last + 1));
-        let told_of = match missing > 0 && first.samples <= time - position {
-            true => first.samples,
-            false => 0,
-        };
+        let (seq, length) = (first.seq, first.samples);
+        let missing = self.last.map_or(0, |last| seq.saturating_sub(last + 1));
         // What was concealed while there was nothing stood for this.
-        let mut rest = (time - position - self.starved).max(told_of);
+        let before = gap - self.starved.min(gap);
+        let mut rest = before;
+        let too_deep = |rest| self.depth_at(clock, time - rest, ahead) - self.goal();
+        if missing == 0 && gap > SILENCE {
+            rest = (rest - too_deep(rest)).clamp(0, rest + PERIOD);
+        }
+        // The last packet before this one is worth being a little later, where this one tells of it.
+        let told_of = missing > 0 && length <= gap && (rest >= length || too_deep(length) < LATER);
+        if told_of {
+            rest = rest.max(length);
+        }
+        self.deepened(rest - before);
         self.starved = 0;
-        if missing == 0 && time - position > SILENCE {
-            let depth = self.depth_at(clock, time - rest, ahead);
-            rest = (rest - (depth - self.goal())).clamp(0, rest + PERIOD);
-        }
-        if rest < NEAR {
-            return self.decode_first();
-        }
-        let concealed = (rest - told_of).min(PERIOD) / NEAR * NEAR;
-        if concealed > 0 {
+        let unknown = if told_of { rest - length } else { rest };
+        if unknown >= NEAR {
+            let concealed = unknown.min(PERIOD) / NEAR * NEAR;
             self.position = Some(time - rest + concealed);
             return Step::Conceal {
                 samples: concealed as usize,
             };
         }
-        self.counters.recovered += 1;
-        self.last = Some(first.seq - 1);
+        if !told_of {
+            return self.decode_first(clock);
+        }
         self.position = Some(time);
-        Step::Recover {
-            next: first.payload.clone(),
-            samples: told_of as usize,
-        }
-    }
-
-    fn step_without_packets(&mut self, clock: i64) -> Step {
-        match self.position {
-            _ if self.ended && clock >= self.not_before => Step::Drained,
+        self.counters.recovered += 1;
+        self.counters.lost += missing - 1;
+        self.last = Some(seq - 1);
+        match self.packets.get(&time) {
+            Some(first) => Step::Recover {
+                next: first.payload.clone(),
+                samples: length as usize,
+            },
             None => Step::Hold,
-            Some(_) if self.ended => Step::Drained,
-            Some(position) => {
-                self.counters.starved += u64::from(self.starved == 0);
-                match self.starved < LONGEST_WAIT {
-                    true => self.starved += PERIOD,
-                    false => self.position = Some(position + PERIOD),
-                }
-                Step::Conceal {
-                    samples: PERIOD as usize,
-                }
-            }
         }
     }
 
-    fn decode_first(&mut self) -> Step {
+    fn step_before_the_first(&mut self, clock: i64, time: i64) -> Step {
+        let due = time + self.earliest.get() + self.adaptation.target();
+        if clock < self.not_before || (clock < due && !self.ended) {
+            return Step::Hold;
+        }
+        // What the lead has added to the depth stays.
+        if due < self.not_before {
+            self.held = self.depth_at(clock, time, 0);
+        }
+        self.decode_first(clock)
+    }
+
+    fn step_without_packets(&mut self, clock: i64, ahead: usize) -> Step {
+        let Some(position) = self.position.filter(|_| !self.ended) else {
+            return if self.ended {
+                Step::Drained
+            } else {
+                Step::Hold
+            };
+        };
+        let depth = self.depth_at(clock, position, ahead);
+        if depth < self.goal() + LONGEST_WAIT {
+            self.starved += PERIOD;
+        } else {
+            self.position = Some(position + PERIOD);
+        }
+        Step::Conceal {
+            samples: super::PERIOD,
+        }
+    }
+
+    fn decode_first(&mut self, clock: i64) -> Step {
         let Some((time, first)) = self.packets.pop_first() else {
             return Step::Hold;
         };
@@ -392,7 +459,13 @@ impl Playout {
             .map_or(0, |last| first.seq.saturating_sub(last + 1));
         self.counters.lost += missing;
         self.counters.played += 1;
-        self.last = Some(first.seq.max(self.last.unwrap_or(0)));
+        if let Some(usual) = self.usual {
+            // It could have come so much later, or the card could have asked so much earlier.
+            let spare = clock - first.came;
+            self.adaptation.learn(usual as i64 - spare, 0);
+        }
+        self.last = self.last.max(Some(first.seq));
+        self.starved = 0;
         self.position = Some(time + first.samples);
         Step::Decode {
             payload: first.payload,
@@ -409,15 +482,29 @@ impl Playout {
         self.adaptation.target().max(self.held)
     }
 
-    /// How deep the buffer is and by how much that is too deep, in samples; `None`: it is not known now.
-    pub fn depth(&self, now: Instant, ahead: usize) -> Option<(i64, i64)> {
+    /// Told once a period how much is decoded and not yet heard.
+    pub fn look(&mut self, now: Instant, ahead: usize) -> Option<Depth> {
         let position = self.position.filter(|_| self.starved == 0 && !self.ended)?;
         let depth = self.depth_at(self.clock(now), position, ahead);
-        Some((depth, depth - self.goal()))
+        let usual = self.usual.get_or_insert(depth as f64);
+        *usual += (depth as f64 - *usual) * SMOOTHING;
+        Some(Depth {
+            usual: *usual,
+            excess: depth - self.goal(),
+        })
     }
 
-    /// So many samples were left out, or said twice.
-    pub fn shift(&mut self, _left_out: i64) {}
+    /// So much was left out, or put in.
+    pub fn deepened(&mut self, by: i64) {
+        if let Some(usual) = &mut self.usual {
+            *usual += by as f64;
+        }
+    }
+
+    /// Ended, and given out to its end.
+    pub fn is_over(&self) -> bool {
+        self.ended && self.packets.is_empty()
+    }
 }
 
 /// When the earliest packet came, less the time it has, over a window that moves on.

@@ -45,11 +45,14 @@ impl Iterator for SquareWave {
 /// The loudest that cannot be a part of a sine of this frequency, which rates of up to 1000 ppm change by
 /// nothing to speak of: what a click is.
 pub(super) fn worst_click(samples: &[f32], hz: f64) -> f32 {
-    let turn = 2.0 * (TAU * hz / 48_000.0).cos();
-    samples
-        .windows(3)
-        .map(|s| (f64::from(s[2]) - turn * f64::from(s[1]) + f64::from(s[0])).abs() as f32)
-        .fold(0.0, f32::max)
+    let turn = 2.0 * (TAU * hz / 48_000.0).cos() as f32;
+    let mut worst = 0f32;
+    let (mut before, mut last) = (samples[0], samples[1]);
+    for &sample in &samples[2..] {
+        worst = worst.max((sample - turn * last + before).abs());
+        (before, last) = (last, sample);
+    }
+    worst
 }
 
 /// Noise that is the same each time.

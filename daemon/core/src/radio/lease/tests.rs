@@ -135,6 +135,19 @@ fn past_its_tot_it_is_locked_until_orders_are_silent() {
 }
 
 #[test]
+fn stopped_by_somebody_else_it_stays_down_while_orders_go_on() {
+    let mut rig = Rig::new();
+    rig.orders(EVERY);
+    rig.give(Input::Stop);
+    assert!(!rig.line);
+    rig.orders(SILENCE * 3);
+    assert!(!rig.line && rig.lease.is_locked());
+    rig.wait(SILENCE);
+    rig.key();
+    assert!(rig.line);
+}
+
+#[test]
 fn orders_that_come_too_late_each_time_do_not_stretch_the_tot() {
     let mut rig = Rig::new();
     let began = rig.now;
@@ -190,6 +203,7 @@ enum Step {
     Orders(u64, u8),
     Unkey,
     Gone,
+    Stop,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -200,6 +214,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (1u64..400, 0u8..255).prop_map(|(ms, count)| Step::Orders(ms, count)),
         1 => Just(Step::Unkey),
         1 => Just(Step::Gone),
+        1 => Just(Step::Stop),
     ]
 }
 
@@ -284,8 +299,12 @@ proptest! {
                     rig.now += Duration::from_millis(ms);
                     key(&mut rig, 0)?;
                 },
-                Step::Unkey | Step::Gone => {
-                    rig.give(if matches!(step, Step::Gone) { Input::Gone } else { Input::Unkey });
+                Step::Unkey | Step::Gone | Step::Stop => {
+                    rig.give(match step {
+                        Step::Gone => Input::Gone,
+                        Step::Stop => Input::Stop,
+                        _ => Input::Unkey,
+                    });
                     prop_assert!(!rig.line);
                     // Whoever orders it down begins anew, unless it is locked.
                     watcher.since = None;

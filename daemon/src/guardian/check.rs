@@ -1,0 +1,138 @@
+//! `pttd check` on the wires: opened dry, unkeyed, and let go of. What a running guardian or a running pttd has is
+//! not taken from them: they are asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use pttd_hw::serial::{Levels, SerialPorts};
+use pttd_hw::spec::{CarrierSpec, SerialInput, SoundSpec};
+use pttd_hw::{HwError, Inputs, open_carrier, open_ptt};
+
+use super::visit::Visit;
+use super::{Wires, lock};
+use crate::admin;
+use crate::config::Settings;
+
+/// A line for each wire that says whether it is there.
+pub fn wires(settings: &Settings) -> Result<Vec<String>> {
+    let wires = Wires::of(settings);
+    let path = settings.guardian_socket();
+    let visit = match wires.is_empty() {
+        true => None,
+        false => Visit::pay(&path)?,
+    };
+    let mut told = Vec::new();
+    let serial: Serial = match visit {
+        Some(visit) => {
+            told.extend(of_guardian(&wires, &visit));
+            Arc::new(move |port, input| asked(&visit, port, input))
+        }
+        None if wires.is_empty() => Arc::new(|port, _| Err(missing(port))),
+        None => {
+            let Some(lock) = lock(&path)? else {
+                let hangs = "PTT lines: a guardian has them and does not answer: restart it";
+                return Ok(vec![hangs.to_string()]);
+            };
+            let doors = SerialPorts::default();
+            for output in &wires.outputs {
+                let opened = open_ptt(&output.ptt, &output.sound, &doors);
+                told.push(line("ptt", &output.radio, &output.ptt, opened.err()));
+            }
+            Arc::new(move |port, input| {
+                let _held = &lock;
+                Ok(doors.open(port)?.levels()?.of(input))
+            })
+        }
+    };
+    if std::os::unix::net::UnixStream::connect(admin::socket(&settings.state.dir)).is_ok() {
+        let wired = settings.radio.len() + settings.desk.len() > 0;
+        let has = "carriers and buttons: the running pttd has them, see its /healthz".to_string();
+        told.extend(wired.then_some(has));
+        return Ok(told);
+    }
+    let state = &settings.state.dir;
+    let radios = settings
+        .radio
+        .iter()
+        .filter(|radio| radio.receive)
+        .map(|radio| {
+            (
+                radio.id.as_str(),
+                "carrier",
+                radio.carrier(state),
+                radio.sound(state),
+            )
+        });
+    let desks = settings.desk.iter().map(|desk| {
+        (
+            desk.id.as_str(),
+            "button",
+            desk.button.clone(),
+            desk.sound(state),
+        )
+    });
+    for (id, what, spec, sound) in radios.chain(desks) {
+        told.push(line(
+            what,
+            id,
+            &spec,
+            dry(&spec, sound, serial.clone()).err(),
+        ));
+    }
+    Ok(told)
+}
+
+type Serial = Arc<dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync>;
+
+fn dry(spec: &CarrierSpec, sound: SoundSpec, serial: Serial) -> Result<(), HwError> {
+    let inputs = Inputs {
+        vox: Arc::new(|| false),
+        serial,
+        sound,
+        debounce: Duration::ZERO,
+    };
+    open_carrier(spec, &inputs)?.is_up().map(drop)
+}
+
+fn of_guardian<'a>(wires: &'a Wires, visit: &'a Visit) -> impl Iterator<Item = String> + 'a {
+    wires.outputs.iter().map(|output| {
+        let what = output.ptt.to_string();
+        let fault = match visit.lines.get(&output.radio) {
+            Some(told) => told.fault.clone().map(HwError::Name),
+            None => Some(HwError::Name(
+                "the running guardian has read other settings: systemctl reload pttd-guardian"
+                    .into(),
+            )),
+        };
+        line("ptt", &output.radio, what, fault)
+    })
+}
+
+fn asked(visit: &Visit, port: &Path, input: SerialInput) -> Result<bool, HwError> {
+    let inputs = visit.inputs.get(port).ok_or_else(|| missing(port))?;
+    match &inputs.fault {
+        Some(why) => Err(HwError::Name(why.clone())),
+        None => Ok(Levels {
+            cts: inputs.cts,
+            dsr: inputs.dsr,
+            dcd: inputs.dcd,
+            ri: inputs.ri,
+        }
+        .of(input)),
+    }
+}
+
+fn missing(port: &Path) -> HwError {
+    HwError::Missing {
+        what: format!("the serial port {}", PathBuf::from(port).display()),
+    }
+}
+
+fn line(what: &str, id: &str, spec: impl std::fmt::Display, fault: Option<HwError>) -> String {
+    match fault {
+        None => format!("{what} of {id}: {spec} is there"),
+        Some(why) => format!("{what} of {id}: warning: {why}"),
+    }
+}

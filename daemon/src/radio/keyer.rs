@@ -1,0 +1,135 @@
+//! Keeps a PTT line keyed, and only while both of those who must be alive are: the reactor says until when the
+//! radio may be on the air, and the sound card says that sound moves.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::guardian_link::Link;
+
+/// How often the guardian is told; it unkeys 250 ms after the last time.
+const RENEW: Duration = Duration::from_millis(50);
+/// A sound card that has not taken anything for this long stands still.
+const MOVES: Duration = Duration::from_millis(100);
+
+pub struct Keyer {
+    radio: String,
+    /// `None`: it has no PTT line, the card's sound keys it.
+    link: Option<Arc<Link>>,
+    /// Held for a moment by the reactor and by the playback thread, never across anything that waits: so that no
+    /// renewal comes after an unkeying it did not know of.
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// The reactor's word.
+    until: Option<Instant>,
+    /// When the card last took something.
+    moved: Option<Instant>,
+    /// When the guardian was told last; `None`: not keyed.
+    told: Option<Instant>,
+    since: Option<Instant>,
+    on_air: Duration,
+    times: u64,
+    refused: u64,
+    refuses: bool,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Keyed {
+    pub keyed: bool,
+    pub times: u64,
+    pub on_air: Duration,
+    /// Times the card stood still while the radio was to be on the air.
+    pub refused: u64,
+}
+
+impl Keyer {
+    pub fn new(radio: &str, link: Option<Arc<Link>>) -> Keyer {
+        Keyer {
+            radio: radio.to_string(),
+            link,
+            held: Mutex::default(),
+        }
+    }
+
+    /// May be on the air until then.
+    pub fn key(&self, until: Instant, now: Instant) {
+        let mut held = self.held();
+        held.until = Some(until);
+        self.renew(&mut held, now);
+    }
+
+    pub fn unkey(&self, now: Instant) {
+        let mut held = self.held();
+        held.until = None;
+        self.renew(&mut held, now);
+    }
+
+    /// The card has taken something.
+    pub fn moved(&self, now: Instant) {
+        self.held().moved = Some(now);
+    }
+
+    /// To be asked every 10 ms.
+    pub fn tick(&self, now: Instant) {
+        let mut held = self.held();
+        self.renew(&mut held, now);
+    }
+
+    pub fn keyed(&self, now: Instant) -> Keyed {
+        let held = self.held();
+        let running = held.since.map(|since| now.saturating_duration_since(since));
+        Keyed {
+            keyed: held.told.is_some(),
+            times: held.times,
+            on_air: held.on_air + running.unwrap_or_default(),
+            refused: held.refused,
+        }
+    }
+
+    fn renew(&self, held: &mut Held, now: Instant) {
+        let ordered = held.until.is_some_and(|until| now < until);
+        let moves = |at: Instant| now.saturating_duration_since(at) <= MOVES;
+        let moves = held.moved.is_some_and(moves);
+        if ordered && !moves && !held.refuses {
+            held.refused += 1;
+        }
+        held.refuses = ordered && !moves;
+        match (ordered && moves, held.told) {
+            (true, None) => {
+                held.times += 1;
+                held.since = Some(now);
+                held.told = Some(now);
+                self.tell(true);
+            }
+            (true, Some(told)) => {
+                if now.saturating_duration_since(told) >= RENEW {
+                    held.told = Some(now);
+                    self.tell(true);
+                }
+            }
+            (false, Some(_)) => {
+                held.told = None;
+                if let Some(since) = held.since.take() {
+                    held.on_air += now.saturating_duration_since(since);
+                }
+                self.tell(false);
+            }
+            (false, None) => {}
+        }
+    }
+
+    fn tell(&self, keyed: bool) {
+        match &self.link {
+            Some(link) if keyed => link.key(&self.radio),
+            Some(link) => link.unkey(&self.radio),
+            None => {}
+        }
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! A thread for each direction of a radio's sound: goes before others where it may, and begins anew where a card
+//! is pulled or where it panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use thread_priority::unix::{
+    RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
+use thread_priority::{ThreadPriority, ThreadPriorityValue};
+
+/// How often what is missing is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often a thread without a card sees orders, and whether it shall end.
+const REST: Duration = Duration::from_millis(20);
+/// Times in a row a card may stand still for 100 ms before it is opened anew.
+pub const STILL: u32 = 4;
+/// Above the kernel's own threads of priority 1, below those of its sound cards at 50.
+const PRIORITY: u8 = 20;
+
+/// What one thread does.
+pub trait Part: Send + 'static {
+    const NAME: &'static str;
+    /// Opens what it needs and works until that is gone, or it shall stop.
+    fn work(&mut self, stop: &AtomicBool) -> Result<()>;
+    /// Between two attempts.
+    fn rest(&mut self);
+    /// What it has opened is closed; `None`: as it was told.
+    fn lost(&mut self, why: Option<String>);
+    fn panicked(&mut self);
+}
+
+/// Ends it when dropped, and waits until it has.
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn start<P: Part>(radio: &str, mut part: P) -> Result<Running> {
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = stop.clone();
+        let name = format!("{}-{radio}", &P::NAME[..2]);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                go_before_others();
+                run(&mut part, &stopped);
+            })
+            .with_context(|| format!("starting the thread of the {} of {radio}", P::NAME))?;
+        Ok(Running {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Without waiting.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // Panics are caught inside.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run<P: Part>(part: &mut P, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let why = match catch_unwind(AssertUnwindSafe(|| part.work(stop))) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{error:#}")),
+            Err(_panic) => {
+                part.panicked();
+                Some(format!(
+                    "the {} had an error of its own and begins anew",
+                    P::NAME
+                ))
+            }
+        };
+        part.lost(why);
+        let again = Instant::now() + LOOK_AGAIN;
+        while Instant::now() < again && !stop.load(Ordering::Relaxed) {
+            part.rest();
+            std::thread::sleep(REST);
+        }
+    }
+}
+
+/// Sound that is late is lost. Where the kernel does not allow it, it is said once.
+fn go_before_others() {
+    static TOLD: Once = Once::new();
+    let outcome = ThreadPriorityValue::try_from(PRIORITY)
+        .map_err(|error| error.to_string())
+        .and_then(|priority| {
+            set_thread_priority_and_policy(
+                thread_native_id(),
+                ThreadPriority::Crossplatform(priority),
+                ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin),
+            )
+            .map_err(|error| format!("{error:?}"))
+        });
+    if let Err(error) = outcome {
+        TOLD.call_once(|| {
+            tracing::warn!(
+                error,
+                "radios' threads may not go before others, so sound may stutter while the box is busy: let pttd \
+                 use real-time priorities (LimitRTPRIO=20 in its unit, or CAP_SYS_NICE)"
+            );
+        });
+    }
+}
