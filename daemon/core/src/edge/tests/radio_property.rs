@@ -281,6 +281,14 @@ impl World {
             self.rig.finishes();
             self.rig.carry_out();
             self.orders();
+            if self
+                .rig
+                .edge
+                .poll_timeout()
+                .is_some_and(|due| due <= self.rig.now)
+            {
+                self.wrong.push("the reactor would spin".into());
+            }
         }
     }
 
