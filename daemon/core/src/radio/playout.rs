@@ -462,7 +462,7 @@ impl Playout {
         if let Some(usual) = self.usual {
             // It could have come so much later, or the card could have asked so much earlier.
             let spare = clock - first.came;
-            self.adaptation.learn(usual as i64 - spare - PERIOD, 0);
+            self.adaptation.learn(usual as i64 - spare, 0);
         }
         self.last = self.last.max(Some(first.seq));
         self.starved = 0;

@@ -384,12 +384,12 @@ fn a_card_that_asks_for_several_periods_at_once_gets_them_without_a_gap() {
     rig.begin(0);
     let (mut deep, mut shallow) = (0f64, f64::MAX);
     for burst in 0..600 {
-        for period in 0..5 {
+        for period in 0..10 {
             rig.period(period == 0);
             // All at the same time, and packets for all of them.
-            rig.start -= Duration::from_millis(if period < 4 { 10 } else { 0 });
+            rig.start -= Duration::from_millis(if period < 9 { 10 } else { 0 });
         }
-        rig.start += Duration::from_millis(40);
+        rig.start += Duration::from_millis(90);
         if burst == 100 {
             rig.player.decoder.concealed = 0;
         }
