@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use ogg::PacketReader;
 use opus::{Application, Bitrate, Channels, Decoder, Encoder};
+use pttd_core::radio::filters::VoiceBand;
 
 use crate::microphone::run;
 use crate::phone::Heard;
@@ -79,6 +80,13 @@ pub fn speech(words: &str) -> Result<Vec<f32>> {
         .args(["silence", "1", "0.005", "1%", "reverse", "norm", "-6"]);
     run(&mut sox)?;
     Ok(samples(&std::fs::read(&raw)?))
+}
+
+/// What a radio's voice band leaves of a sound at 48 kHz: what is compared with what went through a radio.
+pub fn voice_band(samples: &[f32]) -> Vec<f32> {
+    let mut samples = samples.to_vec();
+    VoiceBand::new().process(&mut samples);
+    samples
 }
 
 /// 48 kHz to [`RATE`], as a telephone hears it: what is above its band goes.

@@ -9,7 +9,7 @@ use pttd_tests::expect;
 use pttd_tests::phone::Phone;
 use pttd_tests::radio::{ROSTER, Radio, SENTENCE, wired};
 use pttd_tests::site::site;
-use pttd_tests::sound::{decoded, decoded_at_once, likeness, narrowed, speech};
+use pttd_tests::sound::{decoded, decoded_at_once, likeness, narrowed, speech, voice_band};
 use serde_json::Value;
 
 /// Whoever talks next on ops, as Ben's phone is told.
@@ -33,7 +33,7 @@ async fn starts(phone: &mut Phone) -> Result<usize> {
 /// How much of the beginning of these words the phone missed on ops, of all it has heard there.
 fn missed(phone: &mut Phone, words: &[f32]) -> Result<Duration> {
     let heard = narrowed(&decoded_at_once(&phone.on("ops")?.heard())?);
-    let words = narrowed(words);
+    let words = narrowed(&voice_band(words));
     let like = likeness(&words, &heard);
     ensure!(like > 0.75, "other words: {like:.2}");
     lost(&words, &heard).context("not even the middle of it was heard")
@@ -325,7 +325,7 @@ async fn what_a_handheld_says_is_recorded_under_its_name() -> Result<()> {
     let path = format!("/recordings/{}/audio", recording["transmissionId"]);
     let audio = dana.call("GET", &path, &Value::Null).await?;
     let heard = decoded(&audio.body)?;
-    let words = narrowed(&words);
+    let words = narrowed(&voice_band(&words));
     let like = likeness(&words, &heard);
     assert!(like > 0.75, "{like:.2}");
     let missed = lost(&words, &heard).context("the words")?;

@@ -7,7 +7,7 @@ use pttd_core::wire::signal::{DenyReason, EndReason, Level, ServerMessage};
 use pttd_tests::alignment::lost;
 use pttd_tests::expect;
 use pttd_tests::radio::{Radio, SENTENCE, Transmitted, wired};
-use pttd_tests::sound::{likeness, narrowed, shares, speech, tone};
+use pttd_tests::sound::{likeness, narrowed, shares, speech, tone, voice_band};
 use serde_json::{Value, json};
 
 /// A line of the API's, or a phone's, on a busy machine.
@@ -59,9 +59,10 @@ async fn a_talk_goes_on_the_air_after_the_lead_and_the_transmitter_down_after_th
     is_about("tail", unkeyed - last, Duration::from_millis(300));
     assert_eq!(hall.keyed(), 1);
     // Nothing is said before others can hear it, and nothing is left out.
-    let missed = lost(&narrowed(&words), &narrowed(&heard.on_air())).context("the words")?;
+    let missed =
+        lost(&narrowed(&voice_band(&words)), &narrowed(&heard.on_air())).context("the words")?;
     assert!(missed <= Duration::from_millis(20), "{missed:?}");
-    let like = likeness(&narrowed(&words), &narrowed(&heard.on_air()));
+    let like = likeness(&narrowed(&voice_band(&words)), &narrowed(&heard.on_air()));
     assert!(like > 0.75, "{like:.2}");
     Ok(())
 }
@@ -79,7 +80,7 @@ async fn a_talk_that_follows_in_the_tail_goes_on_without_a_new_key_down() -> Res
     assert_eq!(hall.keyed(), 1, "{:?}", hall.air.ptt_history());
     let on_air = narrowed(&hall.transmitted(since).on_air());
     for half in [&on_air[..on_air.len() / 2], &on_air[on_air.len() / 2..]] {
-        let like = likeness(&narrowed(&words), half);
+        let like = likeness(&narrowed(&voice_band(&words)), half);
         assert!(like > 0.7, "{like:.2}");
     }
     Ok(())
@@ -330,7 +331,7 @@ async fn a_card_pulled_while_on_the_air_unkeys_and_is_found_again_in_two_seconds
     ben.tells("ops", &words).await?;
     hall.is_unkeyed().await?;
     let like = likeness(
-        &narrowed(&words),
+        &narrowed(&voice_band(&words)),
         &narrowed(&hall.transmitted(since).on_air()),
     );
     assert!(like > 0.75, "{like:.2}");

@@ -8,7 +8,7 @@ use pttd_core::wire::signal::ServerMessage;
 use pttd_tests::expect;
 use pttd_tests::radio::{ROSTER, Radio, SENTENCE};
 use pttd_tests::site::{Site, program, site};
-use pttd_tests::sound::{likeness, narrowed, shares, speech};
+use pttd_tests::sound::{likeness, narrowed, shares, speech, voice_band};
 
 /// Hall and yard, both on ops.
 async fn two(hall_more: &str, yard_more: &str) -> Result<(Radio, Radio, Site)> {
@@ -52,7 +52,7 @@ async fn a_relay_sends_out_what_another_radio_of_its_channel_hears() -> Result<(
     yard.is_unkeyed().await?;
     assert_eq!(hall.keyed(), 0);
     let heard = narrowed(&yard.transmitted(since).on_air());
-    let like = likeness(&narrowed(&words), &heard);
+    let like = likeness(&narrowed(&voice_band(&words)), &heard);
     assert!(like > 0.7, "{like:.2}");
     // Hall is no relay.
     yard.says(&words).await?;
@@ -153,7 +153,7 @@ async fn a_desk_talks_with_its_button_and_hears_without_a_ptt_line() -> Result<(
     ben.tells("ops", &words).await?;
     gate.speaks(&[0.0; 24_000]).await?;
     let heard = narrowed(&gate.transmitted(since).samples);
-    let like = likeness(&narrowed(&words), &heard);
+    let like = likeness(&narrowed(&voice_band(&words)), &heard);
     assert!(like > 0.75, "{like:.2}");
     assert_eq!(gate.keyed(), 0);
     Ok(())

@@ -66,10 +66,11 @@ impl Places {
             places.add_bench(Path::new(&folder))?;
         }
         let taken = Taken::by(settings);
-        places
-            .sounds
-            .retain(|sound| taken.leaves_sound(&sound.spec));
+        let is_free =
+            |sound: &Sound| [&sound.spec, &sound.also].map(|name| taken.leaves_sound(name));
+        places.sounds.retain(|sound| is_free(sound) == [true; 2]);
         places.wires.retain(|wire| taken.leaves_carrier(&wire.spec));
+        places.ptts.retain(|ptt| taken.leaves_ptt(&ptt.spec));
         Ok(places)
     }
 
