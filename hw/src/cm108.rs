@@ -26,11 +26,10 @@ pub fn find(device: &Cm108Device, sound: &SoundSpec) -> Result<PathBuf, HwError>
 }
 
 fn find_in(sysfs: &Sysfs, device: &Cm108Device, sound: &SoundSpec) -> Result<PathBuf, HwError> {
-    let port = match device {
-        Cm108Device::Hidraw(path) => return Ok(path.clone()),
-        Cm108Device::Usb(port) => port.clone(),
-        Cm108Device::Auto => port_of(sysfs, sound)?,
-    };
+    if let Cm108Device::Hidraw(path) = device {
+        return Ok(path.clone());
+    }
+    let port = port_of(sysfs, device, sound)?;
     let mut there = sysfs.hidraws();
     there.retain(|hidraw| hidraw.usb.as_ref() == Some(&port));
     there.sort_by_key(|hidraw| !hidraw.is_cm108());
@@ -42,11 +41,22 @@ fn find_in(sysfs: &Sysfs, device: &Cm108Device, sound: &SoundSpec) -> Result<Pat
     }
 }
 
-/// The USB port of a radio's sound card.
-fn port_of(sysfs: &Sysfs, sound: &SoundSpec) -> Result<String, HwError> {
-    match sound {
-        SoundSpec::Usb(port) => Ok(port.clone()),
-        SoundSpec::Card(id) => {
+/// The USB port a fob is plugged into.
+pub(crate) fn port_of(
+    sysfs: &Sysfs,
+    device: &Cm108Device,
+    sound: &SoundSpec,
+) -> Result<String, HwError> {
+    match (device, sound) {
+        (Cm108Device::Usb(port), _) | (Cm108Device::Auto, SoundSpec::Usb(port)) => Ok(port.clone()),
+        (Cm108Device::Hidraw(path), _) => {
+            let hidraw = sysfs.hidraws().into_iter().find(|h| h.path == *path);
+            let port = hidraw.and_then(|hidraw| hidraw.usb);
+            port.ok_or_else(|| HwError::Missing {
+                what: format!("the USB port of {}", path.display()),
+            })
+        }
+        (Cm108Device::Auto, SoundSpec::Card(id)) => {
             let card = sysfs.cards().into_iter().find(|card| card.id == *id);
             let card = card.ok_or_else(|| HwError::Missing {
                 what: format!("the sound card {id}"),
@@ -58,7 +68,7 @@ fn port_of(sysfs: &Sysfs, sound: &SoundSpec) -> Result<String, HwError> {
                 ))
             })
         }
-        other => Err(HwError::Name(format!(
+        (Cm108Device::Auto, other) => Err(HwError::Name(format!(
             "cm108:auto needs sound = \"card:ID\" or \"usb:1-1.2\" to go by, not {other}: write \
              cm108:/dev/hidraw0 or cm108:usb:1-1.2"
         ))),
@@ -277,17 +287,7 @@ pub fn reset(device: &Cm108Device, sound: &SoundSpec) -> Result<(), HwError> {
 }
 
 fn reset_in(sysfs: &Sysfs, device: &Cm108Device, sound: &SoundSpec) -> Result<(), HwError> {
-    let port = match device {
-        Cm108Device::Usb(port) => port.clone(),
-        Cm108Device::Auto => port_of(sysfs, sound)?,
-        Cm108Device::Hidraw(path) => {
-            let hidraw = sysfs.hidraws().into_iter().find(|h| h.path == *path);
-            let port = hidraw.and_then(|hidraw| hidraw.usb);
-            port.ok_or_else(|| HwError::Missing {
-                what: format!("the USB port of {}", path.display()),
-            })?
-        }
-    };
+    let port = port_of(sysfs, device, sound)?;
     let authorized = sysfs.usb_device(&port).join("authorized");
     let what = format!("the USB device at {port}");
     let write =

@@ -8,6 +8,8 @@ pub mod browser;
 pub mod client;
 pub mod dispatch_page;
 pub mod endpoint;
+pub mod guardian;
+pub mod guest;
 pub mod http;
 pub mod load;
 pub mod microphone;

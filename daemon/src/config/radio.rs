@@ -10,8 +10,8 @@ use pttd_core::ids::ChannelId;
 use pttd_core::radio;
 use pttd_core::wire::signal;
 use pttd_hw::spec::{
-    CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, ptt_claims,
-    sound_claims,
+    CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, lamp_claims,
+    ptt_claims, sound_claims,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -40,7 +40,7 @@ pub struct Radio {
     pub relay: bool,
     /// The sound card: `card:ID`, `usb:PORT`, `pcm:NAME`, `bench:PATH` or `simulated`.
     pub sound: SoundSpec,
-    /// `mono`, or one side of a stereo card: two radios may share it.
+    /// `mono`, or the side of a stereo card it is wired to. A card is one radio's; a `pcm:` name may have two.
     #[serde(default)]
     pub side: Side,
     /// Gain of the card's capture and playback control in dB, where it is to be set.
@@ -584,13 +584,7 @@ fn owners(settings: &Settings) -> Vec<Owner> {
     }
     for (n, lamp) in settings.lamp.iter().enumerate() {
         let who = format!("the lamp {}", lamp.line);
-        add(
-            &who,
-            "lamp",
-            n,
-            "line",
-            vec![Claim::Gpio(lamp.line.line.clone())],
-        );
+        add(&who, "lamp", n, "line", lamp_claims(&lamp.line));
     }
     owners
 }

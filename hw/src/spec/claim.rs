@@ -1,34 +1,45 @@
 //! What of the hardware a name takes for itself, so that the settings can refuse two radios on one wire and
-//! name them both, before the kernel says "busy" about one of them.
+//! name them both, before the kernel says "busy" about one of them. One thing may have two names: what is there
+//! now is looked up.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{CarrierSpec, Cm108Device, Detector, GpioLine, PttSpec, SerialOutput, Side, SoundSpec};
+use super::{
+    CarrierSpec, Cm108Device, Detector, GpioLine, LampSpec, PttSpec, SerialOutput, Side, SoundSpec,
+};
+use crate::sysfs::Sysfs;
+use crate::{cm108, gpio};
 
 /// One physical thing that one radio, desk or lamp may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub struct Claim {
+    /// As the settings call it.
+    what: String,
+    thing: Thing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Thing {
+    Line {
+        chip: PathBuf,
+        offset: u32,
+    },
+    /// Of a chip that is not there.
     Gpio(GpioLine),
     /// All of its GPIOs: each order to it sets them all.
     Cm108(String),
-    Serial {
-        port: PathBuf,
-        line: SerialOutput,
-    },
-    /// Hardware opens once; a side of its own is for names of alsa-lib alone, which can share a card.
-    Sound {
-        card: String,
-        side: Side,
-    },
+    Serial(PathBuf, SerialOutput),
+    /// Hardware opens once. A side of its own is for names of alsa-lib alone, which can share a card.
+    Sound(String, Side),
     BenchPtt(PathBuf),
 }
 
 impl Claim {
     /// The same thing, or a part of it.
     pub fn clashes(&self, other: &Claim) -> bool {
-        match (self, other) {
-            (Claim::Sound { card: a, side: x }, Claim::Sound { card: b, side: y }) => {
+        match (&self.thing, &other.thing) {
+            (Thing::Sound(a, x), Thing::Sound(b, y)) => {
                 a == b && (x == y || *x == Side::Mono || *y == Side::Mono)
             }
             (a, b) => a == b,
@@ -38,35 +49,40 @@ impl Claim {
 
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Claim::Gpio(line) => write!(f, "the GPIO line {line}"),
-            Claim::Cm108(device) => write!(f, "the CM108 {device}"),
-            Claim::Serial { port, line } => {
-                write!(f, "the line {line} of the serial port {}", port.display())
-            }
-            Claim::Sound { card, side } => match side {
-                Side::Mono => write!(f, "the sound card {card}"),
-                side => write!(f, "the {side} side of the sound card {card}"),
-            },
-            Claim::BenchPtt(path) => write!(f, "the simulated PTT line {}", path.display()),
-        }
+        f.write_str(&self.what)
     }
 }
 
 pub fn ptt_claims(ptt: &PttSpec, sound: &SoundSpec) -> Vec<Claim> {
-    match ptt {
-        PttSpec::None => Vec::new(),
-        PttSpec::Gpio { line, .. } => vec![Claim::Gpio(line.clone())],
-        PttSpec::Cm108 { device, .. } => vec![Claim::Cm108(match device {
-            Cm108Device::Auto => format!("of {sound}"),
-            other => other.to_string(),
-        })],
-        PttSpec::Serial { port, line, .. } => vec![Claim::Serial {
-            port: port.clone(),
-            line: *line,
-        }],
-        PttSpec::Bench(path) => vec![Claim::BenchPtt(path.clone())],
-    }
+    ptt_claims_in(&Sysfs::of_this_machine(), ptt, sound)
+}
+
+fn ptt_claims_in(sysfs: &Sysfs, ptt: &PttSpec, sound: &SoundSpec) -> Vec<Claim> {
+    let claim = match ptt {
+        PttSpec::None => return Vec::new(),
+        PttSpec::Gpio { line, .. } => gpio_claim(line),
+        PttSpec::Cm108 { device, .. } => {
+            let what = match device {
+                Cm108Device::Auto => format!("the CM108 of {sound}"),
+                other => format!("the CM108 {other}"),
+            };
+            let port = cm108::port_of(sysfs, device, sound);
+            Claim {
+                thing: Thing::Cm108(port.unwrap_or_else(|_| what.clone())),
+                what,
+            }
+        }
+        PttSpec::Serial { port, line, .. } => Claim {
+            what: format!("the line {line} of the serial port {}", port.display()),
+            // A link of udev's, or the port itself.
+            thing: Thing::Serial(port.canonicalize().unwrap_or_else(|_| port.clone()), *line),
+        },
+        PttSpec::Bench(path) => Claim {
+            what: format!("the simulated PTT line {}", path.display()),
+            thing: Thing::BenchPtt(path.clone()),
+        },
+    };
+    vec![claim]
 }
 
 /// GPIO lines belong to whoever asked for them first, inputs as well; keys of a CM108 and inputs of a serial
@@ -75,7 +91,7 @@ pub fn carrier_claims(carrier: &CarrierSpec) -> Vec<Claim> {
     let mut claims = Vec::new();
     for detector in carrier.detectors() {
         if let Detector::Gpio { line, .. } = detector {
-            let claim = Claim::Gpio(line.clone());
+            let claim = gpio_claim(line);
             if !claims.contains(&claim) {
                 claims.push(claim);
             }
@@ -85,15 +101,79 @@ pub fn carrier_claims(carrier: &CarrierSpec) -> Vec<Claim> {
 }
 
 pub fn sound_claims(sound: &SoundSpec, side: Side) -> Vec<Claim> {
-    let of = |card, side| Claim::Sound { card, side };
+    sound_claims_in(&Sysfs::of_this_machine(), sound, side)
+}
+
+fn sound_claims_in(sysfs: &Sysfs, sound: &SoundSpec, side: Side) -> Vec<Claim> {
+    let shared = |name: &str, direction| Claim {
+        what: match side {
+            Side::Mono => format!("the sound card {name} ({direction})"),
+            side => format!("the {side} side of the sound card {name} ({direction})"),
+        },
+        thing: Thing::Sound(format!("{direction} {name}"), side),
+    };
+    let whole = |card: String| {
+        vec![Claim {
+            what: format!("the sound card {sound}"),
+            thing: Thing::Sound(card, Side::Mono),
+        }]
+    };
     match sound {
         // alsa-lib's names may stand for two different cards.
-        SoundSpec::Pcm { capture, playback } => vec![
-            of(format!("{capture} (capture)"), side),
-            of(format!("{playback} (playback)"), side),
-        ],
+        SoundSpec::Pcm { capture, playback } => {
+            vec![shared(capture, "capture"), shared(playback, "playback")]
+        }
         // Each is its own.
         SoundSpec::Simulated => Vec::new(),
-        other => vec![of(other.to_string(), Side::Mono)],
+        SoundSpec::Usb(port) => {
+            let mut cards = sysfs.cards().into_iter();
+            let card = cards.find(|card| card.usb.as_ref() == Some(port));
+            whole(card.map_or_else(|| sound.to_string(), |card| format!("card:{}", card.id)))
+        }
+        other => whole(other.to_string()),
+    }
+}
+
+pub fn lamp_claims(lamp: &LampSpec) -> Vec<Claim> {
+    vec![gpio_claim(&lamp.line)]
+}
+
+fn gpio_claim(line: &GpioLine) -> Claim {
+    let thing = match gpio::find(line) {
+        Ok(found) => Thing::Line {
+            chip: found.chip,
+            offset: found.offset,
+        },
+        Err(_) => Thing::Gpio(line.clone()),
+    };
+    Claim {
+        what: format!("the GPIO line {line}"),
+        thing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sysfs::tests::machine;
+
+    #[test]
+    fn two_names_of_one_thing_clash() {
+        let root = machine();
+        let sysfs = Sysfs::at(root.path());
+        let sound = |text: &str| sound_claims_in(&sysfs, &text.parse().unwrap(), Side::Mono);
+        assert!(sound("usb:1-1.2")[0].clashes(&sound("card:Device")[0]));
+        assert!(!sound("usb:1-1.2")[0].clashes(&sound("card:vc4hdmi")[0]));
+        let ptt = |text: &str| {
+            ptt_claims_in(
+                &sysfs,
+                &text.parse().unwrap(),
+                &"card:Device".parse().unwrap(),
+            )
+        };
+        assert!(ptt("cm108:auto")[0].clashes(&ptt("cm108:usb:1-1.2")[0]));
+        assert!(ptt("cm108:auto")[0].clashes(&ptt("cm108:/dev/hidraw0#4")[0]));
+        assert!(!ptt("cm108:auto")[0].clashes(&ptt("cm108:/dev/hidraw1")[0]));
+        assert_eq!(ptt("cm108:auto")[0].to_string(), "the CM108 of card:Device");
     }
 }

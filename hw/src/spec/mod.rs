@@ -1,6 +1,6 @@
 //! The names of wires and cards as they stand in the settings, one grammar for all of them: `gpio:PTT1`,
-//! `cm108:auto#3`, `serial:/dev/ttyUSB0#rts`, `card:Device`. Nothing is opened here; a name that could never
-//! mean anything is refused with a sentence that shows what would.
+//! `cm108:auto#3`, `serial:/dev/ttyUSB0#rts`, `card:Device`. A name that could never mean anything is refused
+//! with a sentence that shows what would.
 
 mod carrier;
 mod claim;
@@ -15,7 +15,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use carrier::{CarrierSpec, Detector};
-pub use claim::{Claim, carrier_claims, ptt_claims, sound_claims};
+pub use claim::{Claim, carrier_claims, lamp_claims, ptt_claims, sound_claims};
 
 use crate::HwError;
 
