@@ -66,10 +66,11 @@ impl Places {
             places.add_bench(Path::new(&folder))?;
         }
         let taken = Taken::by(settings);
-        places
-            .sounds
-            .retain(|sound| taken.leaves_sound(&sound.spec));
+        let is_free =
+            |sound: &Sound| [&sound.spec, &sound.also].map(|name| taken.leaves_sound(name));
+        places.sounds.retain(|sound| is_free(sound) == [true; 2]);
         places.wires.retain(|wire| taken.leaves_carrier(&wire.spec));
+        places.ptts.retain(|ptt| taken.leaves_ptt(&ptt.spec));
         Ok(places)
     }
 
@@ -98,7 +99,9 @@ impl Places {
                 self.add_output(&ptt, format!("{}, GPIO {pin}", fob.name), &device);
             }
         }
-        for port in &devices.serial {
+        // Whoever works at the console would be cut off.
+        let ports = devices.serial.iter();
+        for port in ports.filter(|port| !port.name.contains("console")) {
             let path = port.path.clone();
             let inputs = port.carrier.trim_end_matches("#dcd");
             for line in ["dcd", "cts", "dsr", "ri"] {

@@ -1,13 +1,16 @@
 //! Says when lines and sounds go up and down, each with the machine's own clock:
 //!
 //! ```text
-//! watch PTT1=/sys/devices/platform/gpio-sim.0/gpiochip1/sim_gpio0/value heard=hw:Loopback,1,0
+//! witness PTT1=/sys/devices/platform/gpio-sim.0/gpiochip1/sim_gpio0/value heard=hw:Loopback,1,0
 //! 81234.5 PTT1 1
 //! 81391.0 heard 1
 //! ```
 //! A line is a file that holds 0 or 1, a sound is the name of an ALSA device; milliseconds since the machine was started.
+//! `/dev/hidgN` is the far end of a CM108: what is written to its third pin.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -29,9 +32,12 @@ fn main() -> Outcome {
         let (name, what) = word.split_once('=').ok_or("NAME=FILE or NAME=DEVICE")?;
         let (name, what) = (name.to_string(), what.to_string());
         watchers.push(thread::spawn(move || {
-            let end = match what.starts_with('/') {
-                true => line(&name, &PathBuf::from(what)),
-                false => sound(&name, &what),
+            let end = if what.starts_with("/dev/hidg") {
+                pin(&name, Path::new(&what))
+            } else if what.starts_with('/') {
+                line(&name, Path::new(&what))
+            } else {
+                sound(&name, &what)
             };
             if let Err(e) = end {
                 println!("{:.1} {name} gone: {e}", ms(now()));
@@ -61,6 +67,18 @@ fn line(name: &str, file: &Path) -> Outcome {
             before = level;
         }
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn pin(name: &str, device: &Path) -> Outcome {
+    let mut device = File::open(device)?;
+    println!("{:.1} {name} watched", ms(now()));
+    let mut report = [0; 4];
+    loop {
+        device.read_exact(&mut report)?;
+        // Values, then which of them are outputs.
+        let level = report[1] & report[2] & 0b100 != 0;
+        println!("{:.1} {name} {}", ms(now()), u8::from(level));
     }
 }
 
