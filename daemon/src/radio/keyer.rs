@@ -10,6 +10,8 @@ use super::guardian_link::Link;
 const RENEW: Duration = Duration::from_millis(50);
 /// A sound card that has not taken anything for this long stands still.
 const MOVES: Duration = Duration::from_millis(100);
+/// The reactor never orders further ahead: whatever does is not believed.
+const BELIEVED: Duration = Duration::from_millis(300);
 
 pub struct Keyer {
     radio: String,
@@ -57,7 +59,9 @@ impl Keyer {
     /// May be on the air until then.
     pub fn key(&self, until: Instant, now: Instant) {
         let mut held = self.held();
-        held.until = Some(until);
+        if until <= now + BELIEVED {
+            held.until = Some(until);
+        }
         self.renew(&mut held, now);
     }
 
