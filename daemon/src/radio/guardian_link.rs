@@ -54,6 +54,8 @@ pub struct Starter {
     pub arguments: Vec<OsString>,
 }
 
+type Report = Box<dyn Fn(&str, Event) + Send>;
+
 pub struct Setup {
     pub socket: PathBuf,
     /// `None`: somebody else starts it, as systemd does.
@@ -64,7 +66,7 @@ pub struct Setup {
     pub needed: bool,
     pub health: Health,
     /// Is told what each radio's PTT line does, by its id.
-    pub report: Box<dyn Fn(&str, Event) + Send>,
+    pub report: Report,
 }
 
 impl Setup {
@@ -568,20 +570,17 @@ impl Keeper {
 
     /// Takes note of a guardian that was started here and has ended.
     fn bury(&mut self) {
-        if let Some((child, _)) = &mut self.child {
-            match child.try_wait() {
-                Ok(None) => {}
-                Ok(Some(status)) => {
-                    if !status.success() {
-                        tracing::warn!(pid = child.id(), %status, "the guardian that was started has ended");
-                    }
-                    self.child = None;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the guardian that was started cannot be looked after");
-                    self.child = None;
-                }
+        let ended = match self.child.as_mut().map(|(child, _)| child.try_wait()) {
+            None | Some(Ok(None)) => return,
+            Some(Ok(Some(status))) if status.success() => None,
+            Some(Ok(Some(status))) => {
+                Some(format!("the guardian that was started ended: {status}"))
             }
+            Some(Err(error)) => Some(format!("the guardian that was started is lost: {error}")),
+        };
+        self.child = None;
+        if let Some(why) = ended {
+            self.lost(why);
         }
     }
 
