@@ -406,6 +406,10 @@ impl Inner {
             prepared.push(parts);
             changed += 1;
         }
+        if !prepared.is_empty() {
+            // Now that their lines are there to be opened.
+            self.link.reload();
+        }
         Ok((prepared, changed))
     }
 
