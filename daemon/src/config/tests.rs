@@ -77,7 +77,7 @@ fn a_mistake_names_file_line_and_what_would_be_right() {
         ),
         (
             "name = \"a\"\n[medai]\nport = 1\n",
-            "pttd.toml, line 2: there is no setting [medai]: remove the line, or write one of `name`, `web`, `media`, `state`, `recorder`, `tokens`, `limits`, `log`, `radio`, `desk`, `lamp`",
+            "pttd.toml, line 2: there is no setting [medai]: remove the line, or write one of `name`, `web`, `media`, `state`, `recorder`, `tokens`, `limits`, `log`, `guardian`, `radio`, `desk`, `lamp`",
         ),
         (
             "[tokens]\nleeway = \"20\"\n",
