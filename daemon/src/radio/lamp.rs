@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use pttd_core::edge::Happening;
 use pttd_core::ids::{ChannelId, TransmissionId};
-use pttd_hw::Ptt;
 use pttd_hw::gpio::open_lamp;
+use pttd_hw::{HwError, Ptt};
 use tokio_util::sync::CancellationToken;
 
 use super::Radios;
@@ -113,7 +113,7 @@ pub fn start(
             let problems: Vec<String> = lamps.iter().filter_map(|l| l.problem.clone()).collect();
             match problems.is_empty() {
                 true => health.fine("lamps"),
-                false => health.wrong("lamps", problems.join("; ")),
+                false => health.known("lamps", problems.join("; ")),
             }
             std::thread::sleep(LOOK);
         }
@@ -133,7 +133,7 @@ impl Wired {
             self.looked = Some(now);
             match open_lamp(&self.lamp.line) {
                 Ok(output) => self.output = Some(Box::new(output)),
-                Err(error) => self.problem = Some(format!("the lamp {}: {error}", self.lamp.line)),
+                Err(error) => self.fails(&error),
             }
             self.lit = None;
         }
@@ -143,10 +143,18 @@ impl Wired {
         match output.set(lit) {
             Ok(()) => (self.lit, self.problem) = (Some(lit), None),
             Err(error) => {
-                self.problem = Some(format!("the lamp {}: {error}", self.lamp.line));
                 self.output = None;
+                self.fails(&error);
             }
         }
+    }
+
+    fn fails(&mut self, error: &HwError) {
+        let problem = Some(format!("the lamp {}: {error}", self.lamp.line));
+        if self.problem != problem {
+            tracing::warn!(lamp = %self.lamp.line, %error, "a lamp does not work");
+        }
+        self.problem = problem;
     }
 }
 

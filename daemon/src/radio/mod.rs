@@ -33,7 +33,7 @@ use pttd_core::edge::RadioView;
 use pttd_core::ids::{ChannelId, RadioId};
 use pttd_core::radio::{Event, Kind};
 use pttd_hw::spec::PttSpec;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::air::Air;
@@ -84,6 +84,8 @@ struct Inner {
     around: Surroundings,
     link: Arc<Link>,
     numbers: Numbers,
+    /// Something began or ceased to work.
+    news: Arc<Notify>,
     /// Of simulated radios that are about to be started.
     airs: Mutex<BTreeMap<String, Air>>,
     wired: Mutex<BTreeMap<RadioId, Radio>>,
@@ -155,6 +157,7 @@ impl Radios {
             around,
             link,
             numbers,
+            news: Arc::default(),
             airs: Mutex::new(airs),
             wired: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -245,8 +248,9 @@ impl Radios {
     /// Keeps `/healthz` and `/metrics` to what the threads see.
     pub async fn look_after(self, stop: CancellationToken) -> Result<()> {
         let Some(inner) = self.0 else { return Ok(()) };
-        let sleep = || tokio::time::sleep(LOOK);
-        while stop.run_until_cancelled(sleep()).await.is_some() {
+        // An error says that nothing was news meanwhile.
+        let wait = || tokio::time::timeout(LOOK, inner.news.notified());
+        while stop.run_until_cancelled(wait()).await.is_some() {
             inner.look_after().await;
         }
         // What is on the air goes off it before anything else ends.
@@ -428,7 +432,7 @@ impl Inner {
             None
         });
         let plan = Arc::new(plan);
-        let gauges = Arc::<Gauges>::default();
+        let gauges = Arc::new(Gauges::ringing(&self.news));
         let link = (plan.ptt != PttSpec::None).then(|| self.link.clone());
         let keyer = Arc::new(Keyer::new(&id, link));
         let ready = Arc::default();
@@ -504,7 +508,7 @@ impl Inner {
         }
         match problems.is_empty() {
             true => self.around.health.fine("radios"),
-            false => self.around.health.wrong("radios", problems.join("; ")),
+            false => self.around.health.known("radios", problems.join("; ")),
         }
     }
 
