@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::microphone::run;
-use crate::sound::samples;
+use crate::sound::{raw, samples};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const RECEIVER: &str = "receiver";
@@ -151,10 +151,7 @@ impl Pulse {
 
     /// The receiver receives this (48 kHz); returns when all of it was heard.
     pub async fn receives(&self, sound: &[f32]) -> Result<()> {
-        let raw: Vec<u8> = sound
-            .iter()
-            .flat_map(|s| ((s.clamp(-1.0, 1.0) * 32767.0) as i16).to_le_bytes())
-            .collect();
+        let raw = raw(sound);
         let mut command = self.command("pacat");
         command
             .args(["--playback", "--raw", "--format=s16le", "--rate=48000"])

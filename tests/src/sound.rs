@@ -191,6 +191,15 @@ pub fn samples(raw: &[u8]) -> Vec<f32> {
         .collect()
 }
 
+/// The same, the other way round.
+pub fn raw(samples: &[f32]) -> Vec<u8> {
+    let whole = |s: &f32| (s.clamp(-1.0, 1.0) * 32767.0) as i16;
+    samples
+        .iter()
+        .flat_map(|s| whole(s).to_le_bytes())
+        .collect()
+}
+
 /// Which share of this sound is at each of these frequencies; all none where it is silent.
 pub fn shares(samples: &[f32], tones: &[f64]) -> Vec<f64> {
     let energy: f64 = samples.iter().map(|s| f64::from(s * s)).sum();

@@ -255,7 +255,7 @@ async fn a_test_tone_of_at_most_five_seconds_is_for_dispatchers_and_an_idle_radi
         let (status, _) = dana
             .refused("POST", "/radios/hall/test-tone", tone_of(ms))
             .await?;
-        assert_eq!(status, 400, "{ms} ms");
+        assert_eq!(status, 422, "{ms} ms");
     }
     let anna = site.api("anna").await?;
     let (status, _) = anna

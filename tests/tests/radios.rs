@@ -17,6 +17,8 @@ async fn two(hall_more: &str, yard_more: &str) -> Result<(Radio, Radio, Site)> {
         .roster(ROSTER)
         .radio(&hall, hall_more)
         .radio(&yard, yard_more)
+        // Of the box's health, where radios hear each other.
+        .expect_error("part=\"radios\"")
         .start()
         .await?;
     let dana = site.api("dana").await?;
@@ -258,9 +260,10 @@ fn two_on_one_line_or_one_card_are_an_error_that_names_both() -> Result<()> {
             assert!(said.contains(word), "{word}: {said}");
         }
     }
-    // Each has a side of it.
+    // Each has a side of what alsa-lib shares out.
+    let hall = HALL.replace("card:Device", "pcm:both");
     let (_, said) = check(&format!(
-        "{HALL}side = \"left\"\n{yard}sound = \"card:Device\"\nside = \"right\"\n"
+        "{hall}side = \"left\"\n{yard}sound = \"pcm:both\"\nside = \"right\"\n"
     ))?;
     assert!(!said.contains("both have"), "{said}");
     Ok(())
@@ -276,6 +279,7 @@ async fn a_device_that_is_not_there_is_a_warning_and_is_found_when_it_comes() ->
         .roster(ROSTER)
         .radio(&hall, "")
         .tables(nowhere)
+        .expect_error("part=\"radios\"")
         .start()
         .await?;
     let dana = site.api("dana").await?;

@@ -281,6 +281,14 @@ impl World {
             self.rig.finishes();
             self.rig.carry_out();
             self.orders();
+            if self
+                .rig
+                .edge
+                .poll_timeout()
+                .is_some_and(|due| due <= self.rig.now)
+            {
+                self.wrong.push("the reactor would spin".into());
+            }
         }
     }
 
@@ -535,13 +543,26 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(any_step(), 1..80)
 }
 
+/// Long talks and clocks that go wrong in them.
+fn clocks() -> impl Strategy<Value = Vec<Step>> {
+    let talk = [Step::Start(0, Level::Normal), Step::Flows];
+    let step = prop_oneof![
+        2 => Just(talk.to_vec()),
+        1 => Just(vec![Step::Stop(0)]),
+        2 => (-9_000i64..9_000).prop_map(|ms| vec![Step::Jump(ms)]),
+        4 => (0u64..9_000).prop_map(|ms| vec![Step::Wait(ms)]),
+        1 => (0u64..300).prop_map(|ms| vec![Step::Hang(ms)]),
+    ];
+    prop::collection::vec(step, 1..40).prop_map(|steps| steps.concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No hang, death or clock, and nothing that anyone does, keeps a transmitter keyed for longer than the TOT and what
     /// it takes the others to notice that one of them is gone.
     #[test]
-    fn no_schedule_keeps_a_radio_keyed_past_the_tot(steps in steps(), relay in any::<bool>()) {
+    fn no_schedule_keeps_a_radio_keyed_past_the_tot(steps in prop_oneof![steps(), clocks()], relay in any::<bool>()) {
         let mut world = World::new(relay);
         for step in &steps {
             world.take(step);
