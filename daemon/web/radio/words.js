@@ -8,6 +8,9 @@ export { clock };
 /** -18 dBFS; nothing at all is written as such. */
 export const level = (db) => (db <= -90 ? 'silent' : `${Math.round(db)} dBFS`);
 
+/** What a part of the box says of itself, as a sentence. */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
 export const words = {
   title: 'Radios',
   role: shared.role,
@@ -24,7 +27,7 @@ export const words = {
   kind: { radio: 'Radio', desk: 'Desk' },
   simulated: 'simulated',
   on: (channel) => `on ${channel}`,
-  playedByTheBox: 'played by the box',
+  playedByTheBox: 'Played by the box',
   wires: (sound, ptt, carrier) => [`sound ${sound}`, ptt && `PTT ${ptt}`, carrier && `carrier ${carrier}`].filter(Boolean).join(' · '),
 
   state: {
