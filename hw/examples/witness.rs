@@ -74,11 +74,14 @@ fn pin(name: &str, device: &Path) -> Outcome {
     let mut device = File::open(device)?;
     println!("{:.1} {name} watched", ms(now()));
     let mut report = [0; 4];
+    let mut before = None;
     loop {
         device.read_exact(&mut report)?;
         // Values, then which of them are outputs.
-        let level = report[1] & report[2] & 0b100 != 0;
-        println!("{:.1} {name} {}", ms(now()), u8::from(level));
+        let level = u8::from(report[1] & report[2] & 0b100 != 0);
+        if before.replace(level) != Some(level) {
+            println!("{:.1} {name} {level}", ms(now()));
+        }
     }
 }
 
