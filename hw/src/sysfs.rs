@@ -38,7 +38,7 @@ pub struct Tty {
     pub path: PathBuf,
     /// `/dev/serial/by-id/...`, where udev made one.
     pub by_id: Option<PathBuf>,
-    /// The manufacturer's words for it, or its driver.
+    /// The manufacturer's words for it, or what else is known.
     pub name: String,
 }
 
@@ -115,6 +115,8 @@ impl Sysfs {
     }
 
     pub fn serial_ports(&self) -> Vec<Tty> {
+        let consoles = self.sys.join("class/tty/console/active");
+        let consoles = fs::read_to_string(consoles).unwrap_or_default();
         let mut all: Vec<_> = entries(&self.sys.join("class/tty"))
             .into_iter()
             .filter_map(|path| {
@@ -130,7 +132,14 @@ impl Sysfs {
                     let words: Vec<_> = words.into_iter().flatten().collect();
                     (!words.is_empty()).then(|| words.join(" "))
                 });
-                let driver = driver.file_name()?.to_str()?.to_string();
+                let name = path.file_name()?.to_str()?;
+                let console = consoles.split_whitespace().any(|console| console == name);
+                let kind = match (console, usb_port(&device)) {
+                    // Its kernel talks there.
+                    (true, _) => "the machine's console",
+                    (false, Some(_)) => driver.file_name()?.to_str()?,
+                    (false, None) => "built in",
+                };
                 let by_id = entries(&self.dev.join("serial/by-id"));
                 let is_it = |link: &PathBuf| {
                     let to = link.canonicalize().ok();
@@ -139,7 +148,7 @@ impl Sysfs {
                 Some(Tty {
                     path: Path::new("/dev").join(path.file_name()?),
                     by_id: by_id.into_iter().find(is_it),
-                    name: product.unwrap_or(driver),
+                    name: product.unwrap_or_else(|| kind.to_string()),
                 })
             })
             .collect();
@@ -277,6 +286,12 @@ pub mod tests {
             "sys/class/tty/ttyS0/device",
             "sys/devices/platform/serial8250",
         );
+        write("sys/class/tty/ttyS1/type", "4\n");
+        link(
+            "sys/class/tty/ttyS1/device",
+            "sys/devices/platform/serial8250",
+        );
+        write("sys/class/tty/console/active", "tty0 ttyS1\n");
         write("sys/class/tty/tty0/dev", "");
         write("proc/asound/card1/pcm0c/info", "");
         write("proc/asound/card1/pcm0p/info", "");
@@ -313,7 +328,7 @@ pub mod tests {
         assert_eq!(hidraws[0].usb.as_deref(), Some("1-1.2"));
         assert_eq!(hidraws[0].name, "C-Media USB Audio Device");
         let ports = sysfs.serial_ports();
-        assert_eq!(ports.len(), 1, "{ports:?}");
-        assert_eq!(ports[0].name, "Serial");
+        let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+        assert_eq!(names, ["the machine's console", "Serial"]);
     }
 }

@@ -31,6 +31,9 @@ const WATCH: &str = include_str!("watch.js");
 /// Runs before any script of a page, where a test asks for it: keeps what the page plays.
 const OUTPUTS: &str = include_str!("outputs.js");
 
+/// Runs before any script of a page, where a test asks for it: a sentence in the place of the microphone.
+const SPEAKER: &str = include_str!("speaker.js");
+
 /// How long a page may take for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -277,6 +280,33 @@ impl Browser {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", script)
             .await
             .map(drop)
+    }
+
+    /// From the next page on, the microphone is what [`Browser::learns`] says, from the moment it is put on the
+    /// air.
+    pub async fn has_a_sentence_for_a_microphone(&self) -> Result<()> {
+        let script = json!({ "source": SPEAKER });
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", script)
+            .await
+            .map(drop)
+    }
+
+    /// What it says when it is on the air next, at 48 kHz.
+    pub async fn learns(&self, samples: &[f32]) -> Result<()> {
+        let text = BASE64.encode(sound::raw(samples));
+        self.js(&format!("speaker.learn({text:?})")).await.map(drop)
+    }
+
+    /// Plays what the selected channel's element plays through an audio graph as well, so that it is kept.
+    pub async fn keeps_the_channel(&self) -> Result<()> {
+        let audio = "document.querySelector(`#sound audio[data-channel=\"${pttd.selected}\"]`)";
+        self.until(&format!("{audio}.srcObject.getAudioTracks().length"))
+            .await?;
+        let script = format!(
+            "window.kept = new AudioContext(); kept.resume();
+             kept.createMediaStreamSource({audio}.srcObject).connect(kept.destination)"
+        );
+        self.js(&script).await.map(drop)
     }
 
     /// How many samples have been played by now.

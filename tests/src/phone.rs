@@ -67,6 +67,8 @@ enum Order {
     Sound(Sound),
     /// From now on through another socket, as when a NAT's port moves.
     Move(UdpSocket),
+    /// From now on so many of a hundred packets do not arrive.
+    Lose(u32),
 }
 
 impl Site {
@@ -125,6 +127,8 @@ impl Offered {
         let line = Line {
             socket: self.socket,
             forged,
+            lost: 0,
+            chance: 1,
             heard: Arc::clone(&heard),
         };
         tokio::spawn(live(self.endpoint, line, tag, taken, told));
@@ -280,6 +284,11 @@ impl Transport {
         self.order(Order::Talk(false))
     }
 
+    /// So many of a hundred packets are lost on the way to the box from now on, by chance, the same ones each time.
+    pub fn loses(&self, percent: u32) -> Result<()> {
+        self.order(Order::Lose(percent))
+    }
+
     /// Goes on from another address, without knowing it: where that is.
     pub async fn roam(&mut self) -> Result<SocketAddr> {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
@@ -403,11 +412,27 @@ fn candidate(sdp: &str) -> Result<SocketAddr> {
 struct Line {
     socket: UdpSocket,
     forged: Vec<Vec<u8>>,
+    /// Of a hundred.
+    lost: u32,
+    chance: u32,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl World for Line {
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        // RTP, but no RTCP.
+        let packet = datagram.len() > 1
+            && (128..192).contains(&datagram[0])
+            && !(192..224).contains(&datagram[1]);
+        if packet && self.lost > 0 {
+            // Marsaglia's.
+            self.chance ^= self.chance << 13;
+            self.chance ^= self.chance >> 17;
+            self.chance ^= self.chance << 5;
+            if self.chance % 100 < self.lost {
+                return;
+            }
+        }
         // Lost like any other datagram where the socket is full or the box is gone.
         let _ = self.socket.try_send_to(datagram, to);
         for forged in &self.forged {
@@ -484,6 +509,10 @@ async fn live(
                 }
                 Some(Order::Sound(new)) => {
                     sound = Some((new, 0));
+                    Ok(())
+                }
+                Some(Order::Lose(percent)) => {
+                    line.lost = percent;
                     Ok(())
                 }
                 Some(Order::Move(socket)) => {

@@ -2,9 +2,9 @@
 //! `receiver` is what the radio hears, its monitor what the box captures; `transmitter` is what the box plays,
 //! its monitor what a test records.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::microphone::run;
-use crate::sound::samples;
+use crate::sound::{raw, samples};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const RECEIVER: &str = "receiver";
@@ -93,11 +93,12 @@ impl Pulse {
     }
 
     /// What the box needs in its environment to see this card.
-    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let path = |name| self.dir.path().join(name).into();
         vec![
-            ("ALSA_CONFIG_PATH", self.dir.path().join("asound.conf")),
-            ("HOME", self.dir.path().join("home")),
-            ("XDG_RUNTIME_DIR", self.dir.path().join("home")),
+            ("ALSA_CONFIG_PATH", path("asound.conf")),
+            ("HOME", path("home")),
+            ("XDG_RUNTIME_DIR", path("home")),
         ]
     }
 
@@ -150,10 +151,7 @@ impl Pulse {
 
     /// The receiver receives this (48 kHz); returns when all of it was heard.
     pub async fn receives(&self, sound: &[f32]) -> Result<()> {
-        let raw: Vec<u8> = sound
-            .iter()
-            .flat_map(|s| ((s.clamp(-1.0, 1.0) * 32767.0) as i16).to_le_bytes())
-            .collect();
+        let raw = raw(sound);
         let mut command = self.command("pacat");
         command
             .args(["--playback", "--raw", "--format=s16le", "--rate=48000"])

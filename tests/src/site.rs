@@ -1,5 +1,6 @@
 //! A box of its own for each test: the real daemon, on loopback, with ports and state of its own.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -44,7 +45,7 @@ pub struct Site {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     expected_errors: Vec<&'static str>,
-    log_level: Option<&'static str>,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// How a box is reached, wherever it runs.
@@ -100,6 +101,8 @@ pub fn roster(halls: &[String], people: &[(&str, &str)]) -> String {
 #[derive(Default)]
 pub struct SiteBuilder {
     settings: String,
+    tables: String,
+    environment: Vec<(&'static str, OsString)>,
     roster: Option<String>,
     expected_errors: Vec<&'static str>,
     log_level: Option<&'static str>,
@@ -115,6 +118,17 @@ impl SiteBuilder {
     /// More of `pttd.toml`: after the ports and addresses, which are the site's.
     pub fn settings(mut self, toml: &str) -> Self {
         self.settings.push_str(toml);
+        self
+    }
+
+    /// More of `pttd.toml`, at its end: `[[radio]]` and the like.
+    pub fn tables(mut self, toml: &str) -> Self {
+        self.tables.push_str(toml);
+        self
+    }
+
+    pub fn environment(mut self, environment: Vec<(&'static str, OsString)>) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -135,14 +149,18 @@ impl SiteBuilder {
         if let Some(roster) = &self.roster {
             std::fs::write(dir.path().join("roster.toml"), roster)?;
         }
-        write_settings(dir.path(), 0, 0, &self.settings)?;
+        let settings = format!("{}\n{}", self.settings, self.tables);
+        write_settings(dir.path(), 0, 0, &settings)?;
         let log = Arc::default();
-        let (child, ready) = spawn(dir.path(), &log, self.log_level).await?;
+        let mut environment = self.environment;
+        let level = self.log_level.map(|level| ("RUST_LOG", level.into()));
+        environment.extend(level);
+        let (child, ready) = spawn(dir.path(), &log, &environment).await?;
         Ok(Site {
-            log_level: self.log_level,
+            environment,
             door: Door::of(ready),
             dir,
-            settings: self.settings,
+            settings,
             child,
             log,
             expected_errors: self.expected_errors,
@@ -178,7 +196,7 @@ pub fn program() -> Result<PathBuf> {
 async fn spawn(
     dir: &Path,
     log: &Arc<Mutex<Vec<String>>>,
-    level: Option<&str>,
+    environment: &[(&'static str, OsString)],
 ) -> Result<(Child, Ready)> {
     let ready_file = dir.join("ready.json");
     if ready_file.exists() {
@@ -193,7 +211,7 @@ async fn spawn(
         .arg("--ready-file")
         .arg(&ready_file)
         .env("NO_COLOR", "1")
-        .envs(level.map(|level| ("RUST_LOG", level)))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -268,6 +286,18 @@ impl Site {
         }
     }
 
+    /// `pttd.toml` says this from now on, for whoever reads it anew.
+    pub fn change(&mut self, from: &str, to: &str) -> Result<()> {
+        ensure!(
+            self.settings.contains(from),
+            "no {from:?} in {}",
+            self.settings
+        );
+        self.settings = self.settings.replace(from, to);
+        let Ready { https, plain, .. } = &self.ready;
+        write_settings(self.dir.path(), https.port(), plain.port(), &self.settings)
+    }
+
     /// Runs `pttd` with these words, the site's settings and its state, as a technician beside the box would.
     pub fn pttd(&self, words: &[&str]) -> Result<Output> {
         self.command(words)?
@@ -297,6 +327,7 @@ impl Site {
             .arg(self.dir.path().join("pttd.toml"))
             .arg("--state")
             .arg(self.state_dir())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         Ok(command)
     }
@@ -354,7 +385,8 @@ impl Site {
         // Sound's ports are told anew to whoever connects; another's may have taken the next one meanwhile.
         let Ready { https, plain, .. } = &self.ready;
         write_settings(self.dir.path(), https.port(), plain.port(), &self.settings)?;
-        (self.child, self.door.ready) = spawn(self.dir.path(), &self.log, self.log_level).await?;
+        (self.child, self.door.ready) =
+            spawn(self.dir.path(), &self.log, &self.environment).await?;
         Ok(())
     }
 }

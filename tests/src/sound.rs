@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use ogg::PacketReader;
+use opus::{Application, Bitrate, Channels, Decoder, Encoder};
+use pttd_core::radio::filters::VoiceBand;
 
 use crate::microphone::run;
+use crate::phone::Heard;
 
 /// Opus frames of 20 ms.
 pub type Sound = Arc<[Vec<u8>]>;
@@ -79,6 +82,13 @@ pub fn speech(words: &str) -> Result<Vec<f32>> {
     Ok(samples(&std::fs::read(&raw)?))
 }
 
+/// What a radio's voice band leaves of a sound at 48 kHz: what is compared with what went through a radio.
+pub fn voice_band(samples: &[f32]) -> Vec<f32> {
+    let mut samples = samples.to_vec();
+    VoiceBand::new().process(&mut samples);
+    samples
+}
+
 /// 48 kHz to [`RATE`], as a telephone hears it: what is above its band goes.
 pub fn narrowed(samples: &[f32]) -> Vec<f32> {
     const STEP: usize = 48_000 / RATE as usize;
@@ -100,6 +110,37 @@ pub fn narrowed(samples: &[f32]) -> Vec<f32> {
                 .sum()
         })
         .collect()
+}
+
+/// What a phone's encoder makes of a sound at 48 kHz; the end is filled up with silence. With what it tells the
+/// other end again in the next packet, where it believes that so many of a hundred are lost.
+pub fn encoded_at_once(samples: &[f32], lost_percent: u8) -> Result<Sound> {
+    let mut encoder = Encoder::new(48_000, Channels::Mono, Application::Voip)?;
+    encoder.set_bitrate(Bitrate::Bits(32_000))?;
+    encoder.set_inband_fec(lost_percent > 0)?;
+    encoder.set_packet_loss_perc(lost_percent.into())?;
+    let frames = samples.chunks(960).map(|frame| {
+        let mut frame = frame.to_vec();
+        frame.resize(960, 0.0);
+        Ok(encoder.encode_vec_float(&frame, 1500)?)
+    });
+    Ok(frames.collect::<Result<Vec<_>>>()?.into())
+}
+
+/// What these packets say, at 48 kHz: each where its clock puts it.
+pub fn decoded_at_once(heard: &[Heard]) -> Result<Vec<f32>> {
+    let mut decoder = Decoder::new(48_000, Channels::Mono)?;
+    let mut samples: Vec<f32> = Vec::new();
+    let first = heard.first().map_or(0, |packet| packet.timestamp);
+    let mut frame = [0.0; 5760];
+    for packet in heard {
+        let n = decoder.decode_float(&packet.payload, &mut frame, false)?;
+        let at = usize::try_from(packet.timestamp.wrapping_sub(first).cast_signed())
+            .context("a packet from before the first one")?;
+        samples.resize(samples.len().max(at + n), 0.0);
+        samples[at..at + n].copy_from_slice(&frame[..n]);
+    }
+    Ok(samples)
 }
 
 fn encoded(wav: &Path) -> Result<Vec<u8>> {
@@ -147,6 +188,15 @@ pub fn decoded(opus: &[u8]) -> Result<Vec<f32>> {
 pub fn samples(raw: &[u8]) -> Vec<f32> {
     raw.chunks_exact(2)
         .map(|two| f32::from(i16::from_le_bytes([two[0], two[1]])) / 32768.0)
+        .collect()
+}
+
+/// The same, the other way round.
+pub fn raw(samples: &[f32]) -> Vec<u8> {
+    let whole = |s: &f32| (s.clamp(-1.0, 1.0) * 32767.0) as i16;
+    samples
+        .iter()
+        .flat_map(|s| whole(s).to_le_bytes())
         .collect()
 }
 

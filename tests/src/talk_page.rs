@@ -19,6 +19,25 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// The same, on ops, with this for a microphone, and an ear on all the channel plays.
+    pub async fn page_that_says(
+        &self,
+        site: &Site,
+        voice: Voice,
+        samples: &[f32],
+    ) -> Result<Browser> {
+        let browser = self.browser(voice, Some(&site.ready.spki)).await?;
+        browser.keep_what_is_played(512).await?;
+        browser.has_a_sentence_for_a_microphone().await?;
+        browser.page.goto(&site.invite(voice.user)?.link).await?;
+        browser.is_ready().await?;
+        browser.keeps_the_channel().await?;
+        browser.learns(samples).await?;
+        Ok(browser)
+    }
+}
+
 impl Browser {
     pub async fn is_ready(&self) -> Result<()> {
         self.until("pttd.connected && pttd.channels[pttd.selected].pc === 'connected'")

@@ -9,7 +9,7 @@ use pttd_tests::alignment::{find, lost};
 use pttd_tests::browser::{Turn, turn};
 use pttd_tests::microphone::{ANNA, BEN, Voice};
 use pttd_tests::pulse::Pulse;
-use pttd_tests::sound::{RATE, likeness, narrowed, samples, sentence, speech};
+use pttd_tests::sound::{RATE, likeness, narrowed, raw, samples, sentence, speech};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -119,10 +119,7 @@ async fn a_card_without_hardware_carries_sound_both_ways_and_can_be_pulled() -> 
         .stdin(Stdio::piped())
         .spawn()?;
     let mut input = player.stdin.take().context("aplay's input")?;
-    let raw: Vec<u8> = words
-        .iter()
-        .flat_map(|s| ((s * 32767.0) as i16).to_le_bytes())
-        .collect();
+    let raw = raw(&words);
     let since = Instant::now();
     tokio::task::spawn_blocking(move || input.write_all(&raw)).await??;
     let wanted = words.len();

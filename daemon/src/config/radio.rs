@@ -40,7 +40,7 @@ pub struct Radio {
     pub relay: bool,
     /// The sound card: `card:ID`, `usb:PORT`, `pcm:NAME`, `bench:PATH` or `simulated`.
     pub sound: SoundSpec,
-    /// `mono`, or one side of a stereo card: two radios may share it.
+    /// `mono`, or the side of a stereo card it is wired to. A card is one radio's; a `pcm:` name may have two.
     #[serde(default)]
     pub side: Side,
     /// Gain of the card's capture and playback control in dB, where it is to be set.

@@ -28,6 +28,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{SigSet, Signal};
 use pttd_hw::spec::{Detector, PttSpec};
 
 use crate::Files;
@@ -52,6 +53,11 @@ impl Guardian {
             // Ctrl-C in pttd's terminal is for pttd. An error: it leads a session already.
             let _ = nix::unistd::setsid();
         }
+        // In every thread: one that does not block them would die of them, and the lines with it.
+        let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+            .into_iter()
+            .collect();
+        signals.thread_block().context("blocking signals")?;
         let settings = self.files.settings()?;
         log::start(settings.log.format)?;
         let wires = Wires::of(&settings);
@@ -63,7 +69,7 @@ impl Guardian {
             )
         })?;
         let ends_alone = self.for_pttd.then_some(ALONE);
-        server::Server::start(&path, lock, wires, self.files, ends_alone)?.run()
+        server::Server::start(&path, lock, wires, self.files, signals, ends_alone)?.run()
     }
 }
 

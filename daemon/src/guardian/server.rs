@@ -79,17 +79,13 @@ impl Server {
         lock: Flock<File>,
         wires: Wires,
         files: Files,
+        signals: SigSet,
         ends_alone: Option<Duration>,
     ) -> Result<Server> {
-        let mut mask = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-            mask.add(signal);
-        }
-        // Before there are threads, which inherit it; the scheduling as well.
-        mask.thread_block().context("blocking signals")?;
+        // Threads inherit it.
         run_first();
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let signals = SignalFd::with_flags(&mask, flags).context("watching for signals")?;
+        let signals = SignalFd::with_flags(&signals, flags).context("watching for signals")?;
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let bell = Arc::new(EventFd::from_flags(flags).context("making the wires' bell")?);
         let listener =

@@ -133,3 +133,47 @@ impl Keyer {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn it_is_keyed_only_while_the_reactor_says_so_and_sound_moves() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        let is_keyed = |now| {
+            keyer.tick(now);
+            keyer.keyed(now).keyed
+        };
+        keyer.key(start + 200 * MS, start);
+        assert!(!keyer.keyed(start).keyed, "nothing has moved yet");
+        keyer.moved(start);
+        assert!(is_keyed(start));
+        assert!(is_keyed(start + 100 * MS));
+        assert!(!is_keyed(start + 101 * MS), "the card stands still");
+        keyer.moved(start + 110 * MS);
+        assert!(is_keyed(start + 110 * MS));
+        keyer.moved(start + 199 * MS);
+        assert!(is_keyed(start + 199 * MS));
+        assert!(!is_keyed(start + 200 * MS), "nobody says so any more");
+        let keyed = keyer.keyed(start + 200 * MS);
+        assert_eq!((keyed.times, keyed.refused), (2, 2));
+        assert_eq!(keyed.on_air, 191 * MS);
+    }
+
+    #[test]
+    fn an_order_to_unkey_counts_at_once() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        keyer.moved(start);
+        keyer.key(start + 200 * MS, start);
+        assert!(keyer.keyed(start).keyed);
+        keyer.unkey(start + 10 * MS);
+        assert!(!keyer.keyed(start + 10 * MS).keyed);
+        keyer.tick(start + 20 * MS);
+        assert!(!keyer.keyed(start + 20 * MS).keyed);
+    }
+}

@@ -16,6 +16,7 @@ mod gauges;
 pub mod guardian_link;
 mod ident;
 mod keyer;
+pub mod lamp;
 mod plan;
 mod playback;
 pub mod status;
@@ -27,9 +28,9 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use pttd_core::edge::RadioView;
-use pttd_core::ids::RadioId;
+use pttd_core::ids::{ChannelId, RadioId};
 use pttd_core::radio::{Event, Kind};
 use pttd_hw::spec::PttSpec;
 use tokio::sync::mpsc;
@@ -39,7 +40,7 @@ use self::air::Air;
 use self::capture::Receiving;
 use self::door::{ORDERS, TAPS, Teller};
 use self::gauges::Gauges;
-use self::ident::ident;
+use self::guardian_link::Link;
 use self::keyer::Keyer;
 use self::plan::Plan;
 use self::playback::Transmitting;
@@ -52,7 +53,7 @@ use crate::reactor;
 
 pub use self::air::{Handheld, HandheldSound};
 pub use self::door::Door;
-pub use self::guardian_link::Link;
+pub use self::ident::ident;
 pub use self::status::RadioStatus;
 
 /// The longest test tone.
@@ -95,13 +96,13 @@ type Numbers = Arc<Mutex<BTreeMap<String, RadioId>>>;
 
 /// One that runs.
 struct Radio {
+    /// First: they end when dropped, before what they use.
+    threads: Vec<Running>,
     plan: Arc<Plan>,
     gauges: Arc<Gauges>,
     keyer: Arc<Keyer>,
     door: Arc<Door>,
     air: Option<Arc<Air>>,
-    /// Last: they end when dropped.
-    threads: Vec<Running>,
 }
 
 /// What a radio's threads will do, once the edge knows of it.
@@ -215,6 +216,20 @@ impl Radios {
         let inner = self.0.as_ref().ok_or(Refusal::Unknown)?;
         let (_, air) = inner.find(id, |radio| radio.air.clone())?;
         air.ok_or(Refusal::NotSimulated)
+    }
+
+    /// Whose PTT line is keyed now, and of which channel they are.
+    pub fn on_air(&self, now: Instant) -> Vec<(String, ChannelId)> {
+        let Some(inner) = &self.0 else {
+            return Vec::new();
+        };
+        let wired = inner.wired();
+        let keyed = wired.values().filter(|radio| {
+            let line = radio.plan.ptt != PttSpec::None && inner.link.line(radio.plan.id()).keyed;
+            line || radio.keyer.keyed(now).keyed
+        });
+        let named = keyed.map(|r| (r.plan.id().to_string(), r.plan.edge.channel.clone()));
+        named.collect()
     }
 
     /// Reads the settings file again, and starts anew what has changed about radios and desks: how many of them.
@@ -387,6 +402,10 @@ impl Inner {
             prepared.push(parts);
             changed += 1;
         }
+        if !prepared.is_empty() {
+            // Now that their lines are there to be opened.
+            self.link.reload();
+        }
         Ok((prepared, changed))
     }
 
@@ -402,7 +421,12 @@ impl Inner {
             Some(air) => Some(air),
             None => plan.listen()?,
         };
-        let ident = ident(&plan.ident).with_context(|| format!("the radio {id:?}"))?;
+        // Without its name on the air it is of more use than not at all.
+        let ident = ident(&plan.ident).unwrap_or_else(|error| {
+            let error = format!("{error:#}");
+            tracing::error!(radio = id, error, "the station does not identify itself");
+            None
+        });
         let plan = Arc::new(plan);
         let gauges = Arc::<Gauges>::default();
         let link = (plan.ptt != PttSpec::None).then(|| self.link.clone());

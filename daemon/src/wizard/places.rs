@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pttd_core::radio::wizard;
+use pttd_hw::devices::SoundDevice;
+use pttd_hw::serial::SerialPorts;
 use pttd_hw::spec::{
     CarrierSpec, Claim, Detector, PttSpec, Side, SoundSpec, carrier_claims, ptt_claims,
     sound_claims,
@@ -25,11 +27,15 @@ pub struct Places {
     pub sounds: Vec<Sound>,
     pub wires: Vec<Wire>,
     ptts: Vec<Output>,
+    /// Each open once: their outputs are seen to be down, and stay so.
+    ports: Arc<SerialPorts>,
 }
 
 #[derive(Clone)]
 pub struct Sound {
     pub spec: SoundSpec,
+    /// Another name of it.
+    also: SoundSpec,
     pub name: String,
     pub is_stereo: bool,
     /// What it is a part of: lines of the same one belong to the same radio.
@@ -41,6 +47,7 @@ pub struct Wire {
     pub name: String,
     spec: CarrierSpec,
     device: String,
+    ports: Arc<SerialPorts>,
 }
 
 /// A line that could key.
@@ -54,15 +61,105 @@ impl Places {
     /// All that nothing in the settings uses.
     pub fn free(settings: &Settings) -> Result<Places> {
         let mut places = Places::default();
+        places.add_machine();
         if let Some(folder) = std::env::var_os(BENCH) {
             places.add_bench(Path::new(&folder))?;
         }
         let taken = Taken::by(settings);
-        places
-            .sounds
-            .retain(|sound| taken.leaves_sound(&sound.spec));
+        let is_free =
+            |sound: &Sound| [&sound.spec, &sound.also].map(|name| taken.leaves_sound(name));
+        places.sounds.retain(|sound| is_free(sound) == [true; 2]);
         places.wires.retain(|wire| taken.leaves_carrier(&wire.spec));
+        places.ptts.retain(|ptt| taken.leaves_ptt(&ptt.spec));
         Ok(places)
+    }
+
+    fn add_machine(&mut self) {
+        let devices = pttd_hw::devices();
+        for sound in &devices.sound {
+            if sound.capture != Some(0) {
+                self.add_sound(sound);
+            }
+        }
+        for fob in &devices.cm108 {
+            let card = devices
+                .sound
+                .iter()
+                .find(|sound| fob.sound.as_ref() == Some(&sound.sound));
+            let device = card.map_or(fob.path.clone(), device_of);
+            let keys = fob.carrier.trim_end_matches("#down");
+            for (key, name) in [("down", "volume down key"), ("up", "volume up key")] {
+                let carrier = format!("{keys}#{key}");
+                self.add_wire(&carrier, format!("{}, {name}", fob.name), &device);
+            }
+            let pins = fob.ptt.trim_end_matches("#3");
+            // Fobs for radios use the third.
+            for pin in [3, 4, 1, 2] {
+                let ptt = format!("{pins}#{pin}");
+                self.add_output(&ptt, format!("{}, GPIO {pin}", fob.name), &device);
+            }
+        }
+        // Whoever works at the console would be cut off.
+        let ports = devices.serial.iter();
+        for port in ports.filter(|port| !port.name.contains("console")) {
+            let path = port.path.clone();
+            let inputs = port.carrier.trim_end_matches("#dcd");
+            for line in ["dcd", "cts", "dsr", "ri"] {
+                let carrier = format!("{inputs}#{line}");
+                let name = format!("{}, {}", port.name, line.to_uppercase());
+                self.add_wire(&carrier, name, &path);
+            }
+            let outputs = port.ptt.trim_end_matches("#rts");
+            for line in ["rts", "dtr"] {
+                let name = format!("{}, {}", port.name, line.to_uppercase());
+                self.add_output(&format!("{outputs}#{line}"), name, &path);
+            }
+        }
+        for line in devices.gpio.iter().filter(|line| line.used_by.is_none()) {
+            let name = match &line.name {
+                Some(name) => format!("GPIO {name}"),
+                None => format!("GPIO {} of {}", line.offset, line.chip),
+            };
+            // An output may hold something up: it is not touched. Inputs are pulled up, for the open collectors
+            // that receivers have; one that is driven does not mind.
+            if !line.output {
+                self.add_wire(&format!("!{}", line.gpio), name.clone(), &line.chip);
+            }
+            self.add_output(&line.gpio, name, &line.chip);
+        }
+    }
+
+    fn add_sound(&mut self, sound: &SoundDevice) {
+        // By the port: ids are given in the order of plugging in.
+        let words = sound.by_port.as_ref().unwrap_or(&sound.sound);
+        let (Ok(spec), Ok(by_id)) = (words.parse(), sound.sound.parse()) else {
+            return;
+        };
+        self.sounds.push(Sound {
+            spec,
+            also: by_id,
+            name: sound.name.clone(),
+            is_stereo: sound.capture.is_some_and(|sides| sides > 1),
+            device: device_of(sound),
+        });
+    }
+
+    fn add_wire(&mut self, carrier: &str, name: String, device: &str) {
+        if let Ok(spec) = carrier.parse() {
+            self.wires.push(Wire {
+                name,
+                spec,
+                device: device.to_string(),
+                ports: self.ports.clone(),
+            });
+        }
+    }
+
+    fn add_output(&mut self, ptt: &str, name: String, device: &str) {
+        if let Ok(spec) = ptt.parse() {
+            let device = device.to_string();
+            self.ptts.push(Output { spec, name, device });
+        }
     }
 
     pub fn add_bench(&mut self, folder: &Path) -> Result<()> {
@@ -81,6 +178,7 @@ impl Places {
             let device = path.display().to_string();
             self.sounds.push(Sound {
                 spec: SoundSpec::Bench(path.clone()),
+                also: SoundSpec::Bench(path.clone()),
                 name: format!("Simulated radio {name}"),
                 is_stereo: false,
                 device: device.clone(),
@@ -90,6 +188,7 @@ impl Places {
                 name: format!("Carrier of {name}"),
                 spec: CarrierSpec::One(carrier),
                 device: device.clone(),
+                ports: self.ports.clone(),
             });
             self.ptts.push(Output {
                 spec: PttSpec::Bench(path),
@@ -133,10 +232,20 @@ impl Sound {
 
 impl Wire {
     pub fn open(&self) -> Result<Box<dyn Carrier>, HwError> {
-        let ports = pttd_hw::serial::SerialPorts::default();
+        // Held open: each opening lifts RTS and DTR for a blink.
+        let ports = self.spec.serial_ports().into_iter();
+        let held: Vec<_> = ports
+            .map(|port| self.ports.open(port))
+            .collect::<Result<_, _>>()?;
+        // A wire is one line of one port.
+        let serial = move |port: &Path, line| {
+            let what = port.display().to_string();
+            let held = held.first().ok_or(HwError::Missing { what })?;
+            Ok(held.levels()?.of(line))
+        };
         let inputs = Inputs {
             vox: Arc::new(|| false),
-            serial: Arc::new(move |port, line| Ok(ports.open(port)?.levels()?.of(line))),
+            serial: Arc::new(serial),
             sound: SoundSpec::Simulated,
             debounce: DEBOUNCE,
         };
@@ -161,22 +270,39 @@ fn is_same_line(ptt: &PttSpec, carrier: &CarrierSpec) -> bool {
     of_ptt.iter().any(|claim| claims.contains(claim))
 }
 
+/// The fob a card is in, so that it and its keys belong together.
+fn device_of(sound: &SoundDevice) -> String {
+    sound.by_port.as_ref().unwrap_or(&sound.sound).clone()
+}
+
 /// What the settings use.
-struct Taken(Vec<Claim>);
+#[derive(Default)]
+struct Taken {
+    claims: Vec<Claim>,
+    /// The guardian has them open, and must be the only one.
+    ports: Vec<PathBuf>,
+}
 
 impl Taken {
     fn by(settings: &Settings) -> Taken {
-        let mut claims = Vec::new();
+        let mut taken = Taken::default();
         for radio in &settings.radio {
-            claims.extend(sound_claims(&radio.sound, radio.side));
-            claims.extend(ptt_claims(&radio.ptt, &radio.sound));
-            claims.extend(radio.carrier.iter().flat_map(carrier_claims));
+            taken.claims.extend(sound_claims(&radio.sound, radio.side));
+            taken.claims.extend(ptt_claims(&radio.ptt, &radio.sound));
+            taken.ports.extend(radio.ptt.serial_port().map(device_file));
+            radio.carrier.iter().for_each(|carrier| taken.add(carrier));
         }
         for desk in &settings.desk {
-            claims.extend(sound_claims(&desk.sound, desk.side));
-            claims.extend(carrier_claims(&desk.button));
+            taken.claims.extend(sound_claims(&desk.sound, desk.side));
+            taken.add(&desk.button);
         }
-        Taken(claims)
+        taken
+    }
+
+    fn add(&mut self, carrier: &CarrierSpec) {
+        self.claims.extend(carrier_claims(carrier));
+        let ports = carrier.serial_ports().into_iter();
+        self.ports.extend(ports.map(device_file));
     }
 
     fn leaves_sound(&self, sound: &SoundSpec) -> bool {
@@ -184,12 +310,21 @@ impl Taken {
     }
 
     fn leaves_carrier(&self, carrier: &CarrierSpec) -> bool {
-        self.leaves(&carrier_claims(carrier))
+        let mut ports = carrier.serial_ports().into_iter().map(device_file);
+        self.leaves(&carrier_claims(carrier)) && !ports.any(|port| self.ports.contains(&port))
+    }
+
+    fn leaves_ptt(&self, ptt: &PttSpec) -> bool {
+        self.leaves(&ptt_claims(ptt, &SoundSpec::Simulated))
     }
 
     fn leaves(&self, wanted: &[Claim]) -> bool {
-        !wanted
-            .iter()
-            .any(|claim| self.0.iter().any(|taken| taken.clashes(claim)))
+        let is_taken = |claim| self.claims.iter().any(|taken| taken.clashes(claim));
+        !wanted.iter().any(is_taken)
     }
+}
+
+/// Under one name, however it is called.
+fn device_file(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_not_there| path.to_path_buf())
 }

@@ -55,7 +55,7 @@ export class Radios {
     const rows = radios.map(({ id, name, channelName }) => ({ id, name, channelName }));
     relist(byId('radio-list'), rows, (row) => {
       const item = make('li', {},
-        make('strong', { textContent: row.name }), make('span', { className: 'where', textContent: row.channelName }),
+        make('span', { className: 'name' }, make('strong', { textContent: row.name }), ' ', make('span', { className: 'where', textContent: row.channelName })),
         make('span', { className: 'said' }), make('span', { className: 'lights' },
           ...['carrier', 'squelch', 'onAir'].map((lamp) => make('span', { className: 'light', 'data-lamp': lamp, role: 'img' }, picture('idle')))),
         make('span', { className: 'bar', 'aria-hidden': 'true' }, make('i')));
@@ -71,7 +71,7 @@ export class Radios {
     attribute(item, 'data-problem', radio.problem ? 'true' : null);
     attribute(item, 'data-near', nearTot(radio) ? 'true' : null);
     item.title = radio.problem ?? '';
-    const [, , said, lights, bar] = item.children;
+    const [, said, lights, bar] = item.children;
     const left = radio.totLeftMs === null ? '' : ` ${clock(radio.totLeftMs)}`;
     text(said, radio.problem && !onAir ? words.radios.problem : `${radioWords.state[radio.state] ?? radio.state}${left}`);
     for (const light of lights.children) {

@@ -109,7 +109,7 @@ export class Strip {
     text(this.drift, words.ppm(radio.driftPpm));
     this.bufferLine.add(radio.bufferMs);
     this.driftLine.add(radio.driftPpm);
-    text(this.wires, words.wires(radio.sound, radio.ptt, radio.carrierSpec));
+    text(this.wires, radio.simulated ? words.playedByTheBox : words.wires(radio.sound, radio.ptt, radio.carrierSpec));
   }
 
   /** The radio is not there any more. */

@@ -94,7 +94,10 @@ impl Edge {
                     Squelch::Opened { from },
                 ) => {
                     let delayed = r.settings.squelch.vox_delay.is_some();
-                    let from = from.max(until);
+                    // Nothing twice; what is delayed and not out yet, and from before this, was silence.
+                    let sent = if delayed { now - late } else { until };
+                    let from = from.max(sent);
+                    let late = lateness(delayed, from, now);
                     r.reception = Reception::Talks { transmission, late };
                     let order = Order::Receive {
                         transmission,
@@ -193,6 +196,15 @@ impl Edge {
         }
     }
 
+    /// When what a radio sends first was received, where it is sent at once: before it is granted the floor.
+    pub(super) fn heard_since(&self, radio: RadioId, now: Instant) -> Option<Instant> {
+        let r = self.radios.get(&radio)?;
+        match (r.reception, r.settings.squelch.vox_delay) {
+            (Reception::Wants { from, .. }, None) => Some(sent_from(&r.settings, from, now)),
+            _ => None,
+        }
+    }
+
     pub(super) fn radio_granted(
         &mut self,
         radio: RadioId,
@@ -205,13 +217,9 @@ impl Edge {
         let Reception::Wants { from, .. } = r.reception else {
             return;
         };
-        // Whoever had to wait has said before what nobody wants to hear now.
-        let from = from.max(now.checked_sub(backlog(&r.settings)).unwrap_or(from));
+        let from = sent_from(&r.settings, from, now);
         let delayed = r.settings.squelch.vox_delay.is_some();
-        let late = match delayed {
-            true => now.saturating_duration_since(from),
-            false => Duration::ZERO,
-        };
+        let late = lateness(delayed, from, now);
         r.reception = Reception::Talks { transmission, late };
         let permit = r.settings.tones.permit && r.settings.kind == Kind::Desk;
         let order = Order::Receive {
@@ -284,6 +292,19 @@ impl Edge {
             self.order(radio, Order::StopReceiving { until });
         }
     }
+}
+
+/// From end to end.
+fn lateness(delayed: bool, from: Instant, now: Instant) -> Duration {
+    match delayed {
+        true => now.saturating_duration_since(from),
+        false => Duration::ZERO,
+    }
+}
+
+/// Whoever had to wait has said before what nobody wants to hear now.
+fn sent_from(settings: &Settings, from: Instant, now: Instant) -> Instant {
+    from.max(now.checked_sub(backlog(settings)).unwrap_or(from))
 }
 
 /// How much of the past is sent at most: what was received before anyone could know that it is speech.

@@ -37,7 +37,7 @@ impl Drift {
         reason = "a resampler is made, not a value of nothing"
     )]
     pub fn new() -> Self {
-        let degree = PolynomialDegree::Quintic;
+        let degree = PolynomialDegree::Cubic;
         let resampler = Async::new_poly(
             1.0,
             1.0 + 2.0 * REACH,

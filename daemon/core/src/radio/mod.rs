@@ -147,7 +147,7 @@ pub enum Event {
 pub enum Order {
     /// Send what is received, from this moment of the past on. `delayed`: at its own pace, so late from end
     /// to end; else what has gathered is sent at once, with its own timestamps. Again for the same
-    /// transmission: someone went on speaking, and it goes on as late as it was.
+    /// transmission: someone went on speaking before all of it was out.
     Receive {
         transmission: TransmissionId,
         from: Instant,

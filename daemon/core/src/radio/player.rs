@@ -58,7 +58,7 @@ pub struct Player<D> {
     scratch: Vec<f32>,
     drift: Drift,
     /// In samples.
-    depth: i64,
+    depth: f64,
     /// Of talks that are over.
     counters: Counters,
 }
@@ -72,7 +72,7 @@ impl<D: Decoder> Player<D> {
             sound: Vec::with_capacity(2 * LONGEST_PACKET),
             scratch: vec![0.0; LONGEST_PACKET],
             drift: Drift::new(),
-            depth: 0,
+            depth: 0.0,
             counters: Counters::default(),
         }
     }
@@ -146,10 +146,11 @@ impl<D: Decoder> Player<D> {
         }
         self.drift.process(&self.sound[..needed], period);
         self.sound.drain(..needed);
-        let talk = self.talks.front();
-        if let Some((depth, excess)) = talk.and_then(|talk| talk.depth(now, self.sound.len())) {
-            self.depth = depth;
-            self.drift.steer(excess as f64 / f64::from(RATE));
+        let ahead = self.sound.len();
+        let talk = self.talks.front_mut();
+        if let Some(depth) = talk.and_then(|talk| talk.look(now, ahead)) {
+            self.depth = depth.usual;
+            self.drift.steer(depth.excess as f64 / f64::from(RATE));
         }
         Heard::Sound
     }
@@ -181,6 +182,7 @@ impl<D: Decoder> Player<D> {
             true => self.adjust_pause(samples),
             false => samples,
         };
+
         self.sound.extend_from_slice(&self.scratch[..samples]);
         if self.talks.len() == 1 && self.talks[0].is_over() {
             fade(&mut self.sound);
@@ -200,7 +202,7 @@ impl<D: Decoder> Player<D> {
                 self.scratch[n] += (later - self.scratch[n]) * share(n);
             }
             self.scratch.copy_within(2 * PERIOD..samples, PERIOD);
-            self.drift.deepened(-PERIOD_SECONDS);
+            self.deepened(-1);
             return samples - PERIOD;
         }
         if excess < -PERIOD_SECONDS && samples + PERIOD <= LONGEST_PACKET {
@@ -209,10 +211,17 @@ impl<D: Decoder> Player<D> {
                 let (earlier, later) = (self.scratch[n], self.scratch[n + 2 * PERIOD]);
                 self.scratch[n + PERIOD] = later + (earlier - later) * share(n);
             }
-            self.drift.deepened(PERIOD_SECONDS);
+            self.deepened(1);
             return samples + PERIOD;
         }
         samples
+    }
+
+    fn deepened(&mut self, periods: i64) {
+        self.drift.deepened(periods as f64 * PERIOD_SECONDS);
+        if let Some(talk) = self.talks.front_mut() {
+            talk.deepened(periods * PERIOD as i64);
+        }
     }
 
     /// The first talk is over.
@@ -228,7 +237,7 @@ impl<D: Decoder> Player<D> {
     pub fn depth(&self) -> Duration {
         match self.talks.is_empty() {
             true => Duration::ZERO,
-            false => Duration::from_micros(self.depth.max(0) as u64 * 1000 / 48),
+            false => Duration::from_secs_f64(self.depth.max(0.0) / f64::from(RATE)),
         }
     }
 

@@ -138,6 +138,18 @@ impl Adaptation {
     }
 }
 
+/// In samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth {
+    /// In the mean of a second: a card that asks for several periods at once makes it go up and down.
+    pub usual: f64,
+    /// By how much it is too deep at this moment.
+    pub excess: i64,
+}
+
+/// Of each period, in the mean.
+const SMOOTHING: f64 = 0.01;
+
 #[cfg(test)]
 mod tests;
 
@@ -158,6 +170,8 @@ pub struct Playout {
     seen: u64,
     /// Depth kept for the lead's sake.
     held: i64,
+    /// The depth there was of late, in the mean.
+    usual: Option<f64>,
     /// How much was concealed while there was nothing, which has not yet turned out to be lost or silence.
     starved: i64,
     ended: bool,
@@ -167,6 +181,7 @@ pub struct Playout {
 #[derive(Debug)]
 struct Waiting {
     seq: u64,
+    came: i64,
     samples: i64,
     payload: Arc<[u8]>,
 }
@@ -201,6 +216,7 @@ impl Playout {
             last: None,
             seen: 0,
             held: 0,
+            usual: None,
             starved: 0,
             ended: false,
             counters: Counters::default(),
@@ -226,7 +242,9 @@ impl Playout {
     }
 
     fn clock(&self, now: Instant) -> i64 {
+        // A packet may have been waiting for the order to play it.
         samples(now.saturating_duration_since(self.start))
+            - samples(self.start.saturating_duration_since(now))
     }
 
     pub fn push(&mut self, packet: &Packet, now: Instant) {
@@ -254,6 +272,7 @@ impl Playout {
         }
         let waiting = Waiting {
             seq,
+            came,
             samples: length,
             payload: packet.payload.clone(),
         };
@@ -357,12 +376,14 @@ impl Playout {
         let gap = time - position;
         if gap <= NEAR {
             self.counters.starved += u64::from(self.starved > 0);
-            return self.decode_first();
+            self.deepened(self.starved);
+            return self.decode_first(clock);
         }
         let (seq, length) = (first.seq, first.samples);
         let missing = self.last.map_or(0, |last| seq.saturating_sub(last + 1));
         // What was concealed while there was nothing stood for this.
-        let mut rest = gap - self.starved.min(gap);
+        let before = gap - self.starved.min(gap);
+        let mut rest = before;
         let too_deep = |rest| self.depth_at(clock, time - rest, ahead) - self.goal();
         if missing == 0 && gap > SILENCE {
             rest = (rest - too_deep(rest)).clamp(0, rest + PERIOD);
@@ -372,6 +393,7 @@ impl Playout {
         if told_of {
             rest = rest.max(length);
         }
+        self.deepened(rest - before);
         self.starved = 0;
         let unknown = if told_of { rest - length } else { rest };
         if unknown >= NEAR {
@@ -382,7 +404,7 @@ impl Playout {
             };
         }
         if !told_of {
-            return self.decode_first();
+            return self.decode_first(clock);
         }
         self.position = Some(time);
         self.counters.recovered += 1;
@@ -406,7 +428,7 @@ impl Playout {
         if due < self.not_before {
             self.held = self.depth_at(clock, time, 0);
         }
-        self.decode_first()
+        self.decode_first(clock)
     }
 
     fn step_without_packets(&mut self, clock: i64, ahead: usize) -> Step {
@@ -428,7 +450,7 @@ impl Playout {
         }
     }
 
-    fn decode_first(&mut self) -> Step {
+    fn decode_first(&mut self, clock: i64) -> Step {
         let Some((time, first)) = self.packets.pop_first() else {
             return Step::Hold;
         };
@@ -437,6 +459,11 @@ impl Playout {
             .map_or(0, |last| first.seq.saturating_sub(last + 1));
         self.counters.lost += missing;
         self.counters.played += 1;
+        if let Some(usual) = self.usual {
+            // It could have come so much later, or the card could have asked so much earlier.
+            let spare = clock - first.came;
+            self.adaptation.learn(usual as i64 - spare, 0);
+        }
         self.last = self.last.max(Some(first.seq));
         self.starved = 0;
         self.position = Some(time + first.samples);
@@ -455,11 +482,23 @@ impl Playout {
         self.adaptation.target().max(self.held)
     }
 
-    /// How deep the buffer is and by how much that is too deep, in samples; `None`: it is not known now.
-    pub fn depth(&self, now: Instant, ahead: usize) -> Option<(i64, i64)> {
+    /// Told once a period how much is decoded and not yet heard.
+    pub fn look(&mut self, now: Instant, ahead: usize) -> Option<Depth> {
         let position = self.position.filter(|_| self.starved == 0 && !self.ended)?;
         let depth = self.depth_at(self.clock(now), position, ahead);
-        Some((depth, depth - self.goal()))
+        let usual = self.usual.get_or_insert(depth as f64);
+        *usual += (depth as f64 - *usual) * SMOOTHING;
+        Some(Depth {
+            usual: *usual,
+            excess: depth - self.goal(),
+        })
+    }
+
+    /// So much was left out, or put in.
+    pub fn deepened(&mut self, by: i64) {
+        if let Some(usual) = &mut self.usual {
+            *usual += by as f64;
+        }
     }
 
     /// Ended, and given out to its end.

@@ -17,6 +17,7 @@ mod emergencies;
 mod heard;
 mod positions;
 mod property;
+mod radio_property;
 mod radios;
 mod silences;
 mod talks;
@@ -82,8 +83,7 @@ struct Rig {
     /// What radios were ordered, but renewals of their keys.
     orders: Vec<(RadioId, radio::Order)>,
     keyed: BTreeSet<RadioId>,
-    /// Every key order: when it was given, and until when it is good.
-    keys: Vec<(RadioId, Instant, Instant)>,
+    all_orders: Vec<(RadioId, radio::Order)>,
     places: BTreeMap<RadioId, (TransportId, Option<RouteId>)>,
     /// Which radios get the packets of a route.
     sent_out: BTreeMap<RouteId, Vec<RadioId>>,
@@ -146,7 +146,7 @@ impl Rig {
             settings: BTreeMap::new(),
             orders: Vec::new(),
             keyed: BTreeSet::new(),
-            keys: Vec::new(),
+            all_orders: Vec::new(),
             places: BTreeMap::new(),
             sent_out: BTreeMap::new(),
             happened: Vec::new(),
@@ -166,7 +166,7 @@ impl Rig {
     }
 
     fn finishes(&mut self) {
-        while self.edge.has_undone() {
+        while self.edge.undone_due().is_some_and(|due| due <= self.now) {
             self.edge.handle_timeout(self.now);
             self.carry_out();
         }
@@ -235,11 +235,9 @@ impl Rig {
                 }
                 Output::Media(Command::Pause { .. }) => {}
                 Output::Radio { radio, order } => {
+                    self.all_orders.push((radio, order.clone()));
                     let renews = match order {
-                        radio::Order::Key { until } => {
-                            self.keys.push((radio, self.now, until));
-                            !self.keyed.insert(radio)
-                        }
+                        radio::Order::Key { .. } => !self.keyed.insert(radio),
                         radio::Order::Unkey => {
                             self.keyed.remove(&radio);
                             false

@@ -229,7 +229,12 @@ fn vox_is_sent_late_and_the_floor_kept_until_all_of_it_is_out() {
     rig.orders.clear();
     // Someone goes on speaking before that.
     rig.carrier(HALL, true);
-    assert_eq!(rig.ordered(HALL), ["receive 1"]);
+    let order = Order::Receive {
+        transmission: TransmissionId(1),
+        from: rig.now - Duration::from_millis(210),
+        delayed: true,
+    };
+    assert_eq!(rig.orders, [(HALL, order)]);
     rig.passes(5_000);
     assert!(is_heard(&rig, HALL));
     rig.carrier(HALL, false);

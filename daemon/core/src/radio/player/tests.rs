@@ -377,3 +377,30 @@ fn a_bad_network_leaves_no_gap_and_no_depth() {
         assert!(rig.player.sound.len() <= LONGEST_PACKET + PERIOD);
     }
 }
+
+#[test]
+fn a_card_that_asks_for_several_periods_at_once_gets_them_without_a_gap() {
+    let mut rig = Rig::new(50.0);
+    rig.begin(0);
+    let (mut deep, mut shallow) = (0f64, f64::MAX);
+    for burst in 0..600 {
+        for period in 0..10 {
+            rig.period(period == 0);
+            // All at the same time, and packets for all of them.
+            rig.start -= Duration::from_millis(if period < 9 { 10 } else { 0 });
+        }
+        rig.start += Duration::from_millis(90);
+        if burst == 100 {
+            rig.player.decoder.concealed = 0;
+        }
+        if burst > 100 {
+            deep = deep.max(rig.depth());
+            shallow = shallow.min(rig.depth());
+        }
+    }
+    assert_eq!(rig.player.decoder.concealed, 0);
+    assert!(
+        deep - shallow < 20.0 && deep < 100.0,
+        "{shallow} to {deep} ms"
+    );
+}

@@ -221,7 +221,7 @@ fn the_lead_holds_speech_back_and_the_depth_stays() {
                 let heard = rig.period();
                 assert_eq!(heard, rig.now > lead as i64 * MS, "at {}", rig.now / MS);
                 let now = rig.at(rig.now);
-                depths.extend(rig.playout.depth(now, rig.ahead as usize));
+                depths.extend(rig.playout.look(now, rig.ahead as usize));
             }
         }
         rig.playout.end();
@@ -229,8 +229,8 @@ fn the_lead_holds_speech_back_and_the_depth_stays() {
         assert_eq!(rig.decoded(), (0..200).collect::<Vec<_>>());
         assert_eq!(rig.concealed(), 0);
         let around = lead as i64 * MS;
-        let same = |(depth, excess): &(i64, i64)| {
-            (depth - around).abs() <= 2 * PERIOD && excess.abs() <= 2 * PERIOD
+        let same = |depth: &Depth| {
+            (depth.usual as i64 - around).abs() <= 2 * PERIOD && depth.excess.abs() <= 2 * PERIOD
         };
         assert!(depths.iter().all(same), "{lead}: {depths:?}");
     }
@@ -289,8 +289,8 @@ fn a_network_that_stops_for_long_costs_no_more_than_a_second_of_depth() {
             }
             rig.period();
             let now = rig.at(rig.now);
-            let depth = rig.playout.depth(now, rig.ahead as usize);
-            deepest = deepest.max(depth.map_or(0, |(depth, _)| depth));
+            let depth = rig.playout.look(now, rig.ahead as usize);
+            deepest = deepest.max(depth.map_or(0, |depth| depth.usual as i64));
         }
         rig.playout.end();
         while rig.period() {}
@@ -349,10 +349,10 @@ fn an_hour_of_loss_and_jitter_does_not_make_it_deeper() {
         while rig.now < time {
             rig.period();
             let now = rig.at(rig.now);
-            let depth = rig.playout.depth(now, rig.ahead as usize);
+            let depth = rig.playout.look(now, rig.ahead as usize);
             if seq > 177_000 {
                 deepest_of_the_last_minute = depth
-                    .map_or(0, |(depth, _)| depth)
+                    .map_or(0, |depth| depth.usual as i64)
                     .max(deepest_of_the_last_minute);
             }
         }
