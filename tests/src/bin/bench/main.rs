@@ -1,12 +1,16 @@
 //! `make bench`: the figures, as ratios of one run on one machine. The box on one core, its crowd on another.
 
+mod deaths;
 mod dispatch;
+mod drift;
 mod machine;
 mod memberships;
 mod press;
 mod price;
+mod radio;
 mod recording;
 mod removal;
+mod speech;
 mod table;
 
 use std::time::{Duration, Instant};
@@ -54,6 +58,10 @@ async fn figures(chosen: &[&str]) -> Result<()> {
         "memberships",
         "dispatch",
         "recording",
+        "radio",
+        "deaths",
+        "speech",
+        "drift",
     ];
     for figure in if chosen.is_empty() { &all } else { chosen } {
         match *figure {
@@ -67,6 +75,19 @@ async fn figures(chosen: &[&str]) -> Result<()> {
             "recording" => {
                 recording::recording(&mut table, cores).await?;
                 dispatch::replay(&mut table, cores).await?;
+            }
+            "radio" => {
+                radio::delays(&mut table, cores).await?;
+                radio::cost(&mut table, cores).await?;
+            }
+            "deaths" => deaths::deaths(&mut table, cores).await?,
+            "speech" => {
+                speech::speech_both_ways(&mut table, cores).await?;
+                speech::quality_at_loss(&mut table, cores).await?;
+            }
+            "drift" => {
+                radio::drift(&mut table, cores).await?;
+                drift::simulated(&mut table)?;
             }
             other => bail!("no figure {other:?}, only {all:?}"),
         }
