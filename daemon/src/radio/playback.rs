@@ -157,8 +157,8 @@ impl Transmitting {
     }
 
     fn carry_out(&mut self, open: &mut Open, now: Instant) {
-        // Packets first: the order to play them was given before they came.
-        let taps: Vec<Tap> = self.taps.try_iter().collect();
+        // Packets first: the order to play them was given before they came, the one to end after.
+        let mut taps: Vec<Tap> = self.taps.try_iter().collect();
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Play {
@@ -168,11 +168,12 @@ impl Transmitting {
                     open.player.begin(not_before, now);
                     open.transmission = Some(transmission);
                     (open.talks, open.owes, open.drained) = (true, true, None);
-                    for tap in std::mem::take(&mut open.early) {
-                        open.take(tap);
-                    }
+                    let early = std::mem::take(&mut open.early);
+                    early.into_iter().for_each(|tap| open.take(tap));
+                    taps.drain(..).for_each(|tap| open.take(tap));
                 }
                 Order::EndPlay => {
+                    taps.drain(..).for_each(|tap| open.take(tap));
                     open.player.end();
                     open.owes = true;
                 }
