@@ -16,6 +16,15 @@ pub fn describe() {
     );
     describe_gauge!("pttd_recordings", "recordings kept");
     describe_gauge!("pttd_recordings_bytes", "what they take");
+    describe_gauge!("pttd_radio_on_air", "1 while a transmitter is keyed");
+    describe_gauge!(
+        "pttd_radio_working",
+        "1 while a radio's sound card and carrier line are there"
+    );
+    describe_gauge!(
+        "pttd_radio_buffer_seconds",
+        "what is held back before a radio sends it out"
+    );
     describe_gauge!("pttd_media_transports", "WebRTC connections of a shard");
     for (name, meaning) in [
         (
@@ -109,6 +118,55 @@ pub fn describe() {
         (
             "pttd_guardian_orders_dropped_total",
             "orders to key or unkey that the guardian did not take",
+        ),
+        (
+            "pttd_radio_xruns_total",
+            "times a radio's sound card was not served in time",
+        ),
+        (
+            "pttd_radio_clips_total",
+            "times a radio's sound reached the end of the scale",
+        ),
+        (
+            "pttd_radio_panics_total",
+            "times a radio's thread had an error of its own and began anew",
+        ),
+        (
+            "pttd_radio_orders_dropped_total",
+            "orders a radio's thread had no room for",
+        ),
+        (
+            "pttd_radio_events_dropped_total",
+            "events of a radio the floor had no room for",
+        ),
+        (
+            "pttd_radio_packets_dropped_total",
+            "packets a radio received and a media thread had no room for",
+        ),
+        (
+            "pttd_radio_packets_lost_total",
+            "packets of talkers that never came to a radio, or too late",
+        ),
+        (
+            "pttd_radio_packets_recovered_total",
+            "lost ones that the next one told of",
+        ),
+        (
+            "pttd_radio_squelch_opens_total",
+            "transmissions a radio has received",
+        ),
+        (
+            "pttd_radio_garbage_total",
+            "reports of a radio's carrier line that nobody understood",
+        ),
+        ("pttd_radio_keyed_total", "times a transmitter was keyed"),
+        (
+            "pttd_radio_on_air_seconds_total",
+            "how long it was, all together",
+        ),
+        (
+            "pttd_radio_lease_refusals_total",
+            "times a transmitter was not kept keyed because its sound card stood still",
         ),
         (
             "pttd_media_panics_total",

@@ -24,6 +24,12 @@ impl Health {
         }
     }
 
+    /// The same, where whoever saw it has logged it: a device that is missing is no error of the box's.
+    pub fn known(&self, part: &'static str, why: String) {
+        let mut wrong = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.insert(part, why);
+    }
+
     pub fn tell(&self, part: &'static str, outcome: anyhow::Result<()>) {
         match outcome {
             Ok(()) => self.fine(part),

@@ -32,7 +32,7 @@ use crate::invite::{Guest, Inviter, Who};
 use crate::journal::Journal;
 use crate::origins::Origins;
 use crate::pki::{self, Certificates};
-use crate::radio::{self, Radios};
+use crate::radio::{self, Radios, lamp};
 use crate::reactor::{self, Reactor};
 use crate::recorder;
 use crate::setup::{self, Code};
@@ -129,6 +129,7 @@ pub async fn run(options: Options) -> Result<()> {
     let setup_code = setup.as_ref().map(Code::shown);
     let (recorder, recording) =
         recorder::start(settings.recorder(), store.clone(), health.clone())?;
+    let talks = lamp::Talks::default();
     let reactor = Reactor::new(
         edge,
         &settings.media,
@@ -137,7 +138,11 @@ pub async fn run(options: Options) -> Result<()> {
             certificate: media_certificate.certificate,
             private_key: media_certificate.private_key,
         },
-        vec![journal.inbox().witness(), recorder.witness()],
+        vec![
+            journal.inbox().witness(),
+            recorder.witness(),
+            talks.witness(),
+        ],
         board,
         health.clone(),
     )?;
@@ -191,6 +196,8 @@ pub async fn run(options: Options) -> Result<()> {
     let mut parts = JoinSet::new();
     parts.spawn(reactor.run(stop.clone()));
     radios.start(&settings).await?;
+    let (lamps, dark) = (&settings.lamp, stop.clone());
+    lamp::start(lamps, talks, radios.clone(), health.clone(), dark)?;
     let hang_up = signal(SignalKind::hangup()).context("watching for SIGHUP")?;
     parts.spawn(reload_radios(hang_up, radios.clone(), stop.clone()));
     parts.spawn(radios.look_after(stop.clone()));

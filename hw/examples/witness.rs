@@ -74,15 +74,28 @@ fn pin(name: &str, device: &Path) -> Outcome {
     let mut device = File::open(device)?;
     println!("{:.1} {name} watched", ms(now()));
     let mut report = [0; 4];
+    let mut before = None;
     loop {
         device.read_exact(&mut report)?;
         // Values, then which of them are outputs.
-        let level = report[1] & report[2] & 0b100 != 0;
-        println!("{:.1} {name} {}", ms(now()), u8::from(level));
+        let level = u8::from(report[1] & report[2] & 0b100 != 0);
+        if before.replace(level) != Some(level) {
+            println!("{:.1} {name} {level}", ms(now()));
+        }
     }
 }
 
+/// A card whose other end is not there, or is started, breaks off: it is asked again.
 fn sound(name: &str, device: &str) -> Outcome {
+    loop {
+        if let Err(e) = listen(name, device) {
+            println!("{:.1} {name} broke off: {e}", ms(now()));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn listen(name: &str, device: &str) -> Outcome {
     let pcm = PCM::new(device, Direction::Capture, false)?;
     {
         let params = HwParams::any(&pcm)?;
@@ -101,15 +114,7 @@ fn sound(name: &str, device: &str) -> Outcome {
     let mut loud: Option<Duration> = None;
     println!("{:.1} {name} 0", ms(now()));
     loop {
-        let read = match pcm.io_i16()?.readi(&mut period) {
-            Ok(read) => read,
-            Err(e) => {
-                println!("{:.1} {name} lost some: {e}", ms(now()));
-                pcm.try_recover(e, true)?;
-                pcm.start()?;
-                continue;
-            }
-        };
+        let read = pcm.io_i16()?.readi(&mut period)?;
         let end = now().saturating_sub(samples(pcm.avail_delay()?.0));
         let at = |n: usize| end.saturating_sub(samples((read - n) as i64));
         let is_loud = |sample: &i16| sample.unsigned_abs() > LOUD as u16;

@@ -1,7 +1,7 @@
 //! pttd for ARM on real drivers, in a machine of its own: `make test-vm`. Everything there is emulated, on whatever
 //! machine this is, so what counts is the order of things; their times are printed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use pttd_core::wire::signal::ServerMessage;
@@ -9,14 +9,15 @@ use pttd_tests::expect;
 use pttd_tests::guest::{Guest, last};
 use pttd_tests::phone::Phone;
 use pttd_tests::sound::{RATE, shares, tone};
+use serde_json::Value;
 
-const RECORDER: &str = "recorder.keep_free = \"64MiB\"\n";
+/// The guest's memory is its disk.
+const RECORDER: &str = "[recorder]\nkeep_free = \"64MiB\"\n";
 
-/// A radio on the header's pins; more of it may follow. The shortest talk counts, and the processor is slow.
+/// The shortest talk counts, and the processor is slow.
 fn radio(sound: &str, ptt: &str, carrier: &str) -> String {
     format!(
-        "[recorder]\nkeep_free = \"64MiB\"\n\
-         [[radio]]\nid = \"hall\"\nname = \"Hall radio\"\nchannel = \"ops\"\n\
+        "{RECORDER}[[radio]]\nid = \"hall\"\nname = \"Hall radio\"\nchannel = \"ops\"\n\
          sound = {sound:?}\nptt = {ptt:?}\ncarrier = {carrier:?}\nkerchunk = \"0ms\"\ncomplexity = 0\n"
     )
 }
@@ -167,7 +168,10 @@ async fn a_usb_fob_is_pulled_while_keyed_and_put_back() -> Result<()> {
     guest
         .radio_is("hall", "down", |radio| radio["state"] == "down")
         .await?;
+    // Somebody takes each order the fob is given, as a chip does: one that takes none is reset.
+    let far_end = "ptt=/dev/hidg0 air=plughw:UAC1Gadget";
     guest.sh("plug").await?;
+    guest.watch("first", far_end).await?;
     is_idle(&guest).await?;
     println!("{}", guest.sh("pttd devices").await?);
 
@@ -178,43 +182,44 @@ async fn a_usb_fob_is_pulled_while_keyed_and_put_back() -> Result<()> {
     ensure!((1.8..2.1).contains(&heard), "{heard} s of 2");
 
     let mut anna = guest.phone_on("anna", "ops").await?;
-    let far_end = "ptt=/dev/hidg0 air=plughw:UAC1Gadget";
-    for round in ["before", "after"] {
-        is_idle(&guest).await?;
-        guest.watch(round, far_end).await?;
-        talks(&mut anna).await?;
-        anna.on("ops")?.says(75).await?;
-        let seen = guest.seen(round).await?;
-        let (keyed, sound) = (last(&seen, "ptt", "1")?, last(&seen, "air", "1")?);
-        println!(
-            "vm: {round} it was pulled: sound {:.0} ms after the key",
-            sound - keyed
-        );
-        ensure!(sound > keyed, "{seen:#?}");
-        if round == "after" {
-            anna.release("ops").await?;
-            guest.sh("sleep 1").await?;
-            let seen = guest.seen(round).await?;
-            ensure!(last(&seen, "ptt", "0")? > keyed, "{seen:#?}");
-            break;
-        }
-        guest.sh("kill $(pidof witness); unplug").await?;
-        let unkeyed =
-            |radio: &serde_json::Value| radio["state"] == "down" && radio["lineKeyed"] == false;
-        guest.radio_is("hall", "down and unkeyed", unkeyed).await?;
-        anna.release("ops").await?;
-        guest.sh("plug").await?;
-        let back = tokio::time::Instant::now();
-        is_idle(&guest).await?;
-        println!("vm: put back, found again within {:?}", back.elapsed());
-        ensure!(back.elapsed() < Duration::from_secs(10), "found again late");
-    }
+    keys(&guest, &mut anna, "first").await?;
+    guest.sh("kill $(pidof witness); unplug").await?;
+    let unkeyed = |radio: &Value| radio["state"] == "down" && radio["lineKeyed"] == false;
+    guest.radio_is("hall", "down and unkeyed", unkeyed).await?;
+    anna.release("ops").await?;
+
+    let back = Instant::now();
+    guest.sh("plug").await?;
+    guest.watch("second", far_end).await?;
+    is_idle(&guest).await?;
+    println!("vm: put back, found again within {:?}", back.elapsed());
+    ensure!(back.elapsed() < Duration::from_secs(10), "found again late");
+    guest.sh("sleep 1").await?;
+    let seen = guest.seen("second").await?;
+    last(&seen, "ptt", "0")?;
+    ensure!(last(&seen, "ptt", "1").is_err(), "it comes back keyed");
+    let keyed = keys(&guest, &mut anna, "second").await?;
+    anna.release("ops").await?;
+    guest.sh("sleep 1").await?;
+    let seen = guest.seen("second").await?;
+    ensure!(last(&seen, "ptt", "0")? > keyed, "{seen:#?}");
     Ok(())
+}
+
+/// She talks: when the far end was keyed, and then had her sound.
+async fn keys(guest: &Guest, phone: &mut Phone, watch: &str) -> Result<f64> {
+    talks(phone).await?;
+    phone.on("ops")?.says(75).await?;
+    let seen = guest.seen(watch).await?;
+    let (keyed, sound) = (last(&seen, "ptt", "1")?, last(&seen, "air", "1")?);
+    println!("vm: {watch}, sound {:.0} ms after the key", sound - keyed);
+    ensure!(sound > keyed, "{seen:#?}");
+    Ok(keyed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "make test-vm builds what it boots"]
-async fn a_button_talks_a_lamp_follows_and_unkey_all_unkeys() -> Result<()> {
+async fn a_button_talks_and_a_lamp_follows() -> Result<()> {
     let guest = Guest::boot(&format!(
         "{RECORDER}[[desk]]\nid = \"gate\"\nname = \"Gate\"\nchannel = \"ops\"\nsound = \"card:Loopback\"\n\
          button = \"gpio:BUTTON1\"\ncomplexity = 0\n\

@@ -378,3 +378,38 @@ async fn the_document_describes_every_route_and_the_operator_needs_no_bearer() {
         assert_eq!(asked.0, StatusCode::OK.as_u16(), "{path}: {}", asked.1);
     }
 }
+
+#[tokio::test]
+async fn radios_are_for_dispatchers_and_connecting_one_is_for_admins() {
+    let a_box = a_box();
+    let tone = |ms: u64| json!({ "ms": ms });
+    let handheld = json!({ "carrier": true, "play": "speech" });
+    for (method, path, body) in [
+        ("GET", "/radios", Value::Null),
+        ("GET", "/radios/live", Value::Null),
+        ("POST", "/radios/hall/test-tone", tone(100)),
+        ("DELETE", "/radios/hall/test-tone", Value::Null),
+        ("POST", "/radios/hall/handheld", handheld),
+        ("GET", "/radios/hall/handheld/heard", Value::Null),
+    ] {
+        let ask = |who| a_box.ask(who, method, path, body.clone());
+        assert_eq!(ask(None).await.0, 401, "{path}");
+        assert_eq!(ask(Some("ben")).await.0, 403, "{path}");
+        // Nothing is wired where no box runs.
+        assert_eq!(ask(Some("anna")).await.0, 409, "{path}");
+    }
+    for ms in [0, 5_001] {
+        let asked = a_box.ask(Some("anna"), "POST", "/radios/hall/test-tone", tone(ms));
+        assert_eq!(asked.await.0, 422, "{ms}");
+    }
+    for (method, path) in [
+        ("GET", "/wizard"),
+        ("POST", "/wizard"),
+        ("DELETE", "/wizard"),
+        ("POST", "/radios/reload"),
+    ] {
+        let ask = |who| a_box.ask(Some(who), method, path, Value::Null);
+        assert_eq!(ask("anna").await.0, 403, "{path}");
+        assert_eq!(ask("dora").await.0, 409, "{path}");
+    }
+}

@@ -158,7 +158,7 @@ impl Server {
         let due = self.radios.values().filter_map(Radio::poll_timeout).min();
         let left = due.map_or(TICK, |due| due.saturating_duration_since(now).min(TICK));
         // Whole milliseconds, and not before it is due.
-        let left = PollTimeout::try_from(left.as_millis() as u16 + 1).unwrap_or(PollTimeout::ZERO);
+        let left = PollTimeout::from(left.as_millis() as u16 + 1);
         let accepts = match self.accept_from <= now {
             true => PollFlags::POLLIN,
             false => PollFlags::empty(),

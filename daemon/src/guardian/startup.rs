@@ -10,7 +10,15 @@ pub fn look_at(output: &Output) -> Result<(), HwError> {
     let Output { radio, ptt, .. } = output;
     match ptt {
         PttSpec::Gpio { line, active_low } => {
-            let found = let_go(line, *active_low)?;
+            let found = match let_go(line, *active_low) {
+                Ok(found) => found,
+                Err(error @ (HwError::Missing { .. } | HwError::Busy { .. })) => return Err(error),
+                // It may be keyed all the same.
+                Err(error) => {
+                    tracing::warn!(radio, %ptt, %error, "whether letting go of the PTT line unkeys is not known");
+                    return Ok(());
+                }
+            };
             match in_words(found, is_raspberry_pi()) {
                 Some(what) => tracing::warn!(radio, %ptt, what, "this PTT line is not safe"),
                 None => tracing::info!(radio, %ptt, "letting go of the PTT line unkeys"),

@@ -1,9 +1,10 @@
 //! What a radio's threads let others see of them, without anybody waiting.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pttd_core::radio::levels::{Meter, SILENCE};
+use tokio::sync::Notify;
 
 #[derive(Default)]
 pub struct Gauges {
@@ -38,6 +39,8 @@ pub struct Direction {
     pub orders_dropped: AtomicU64,
     /// Why it does not work; the lock is taken when that changes, and by who looks.
     problem: Mutex<Option<String>>,
+    /// Rung when it does.
+    news: Arc<Notify>,
 }
 
 impl Default for Direction {
@@ -50,11 +53,20 @@ impl Default for Direction {
             panics: AtomicU64::default(),
             orders_dropped: AtomicU64::default(),
             problem: Mutex::default(),
+            news: Arc::default(),
         }
     }
 }
 
 impl Gauges {
+    /// `news` is rung when something begins or ceases to work.
+    pub fn ringing(news: &Arc<Notify>) -> Gauges {
+        let mut gauges = Gauges::default();
+        gauges.rx.news = news.clone();
+        gauges.tx.news = news.clone();
+        gauges
+    }
+
     pub fn set_drift(&self, ppm: f32) {
         self.drift_ppm.store(ppm.to_bits(), Ordering::Relaxed);
     }
@@ -94,6 +106,9 @@ impl Direction {
         let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         let news = *known != problem;
         *known = problem;
+        if news {
+            self.news.notify_one();
+        }
         news
     }
 

@@ -23,6 +23,7 @@ use pttd_hw::spec::SerialInput;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::config::{Settings, StartGuardian};
+use crate::guardian::Wires;
 use crate::guardian::protocol::{Ask, Inputs, Line, Purpose, Socket, Tell, monotonic_ns};
 use crate::health::Health;
 
@@ -53,15 +54,19 @@ pub struct Starter {
     pub arguments: Vec<OsString>,
 }
 
+type Report = Box<dyn Fn(&str, Event) + Send>;
+
 pub struct Setup {
     pub socket: PathBuf,
     /// `None`: somebody else starts it, as systemd does.
     pub starter: Option<Starter>,
     /// The settings' file (`Files::config_path`): the guardian should have read the same.
     pub config: Option<PathBuf>,
+    /// There are lines to own. If not, no guardian is asked for before a reload.
+    pub needed: bool,
     pub health: Health,
     /// Is told what each radio's PTT line does, by its id.
-    pub report: Box<dyn Fn(&str, Event) + Send>,
+    pub report: Report,
 }
 
 impl Setup {
@@ -89,6 +94,7 @@ impl Setup {
             socket: settings.guardian_socket(),
             starter,
             config,
+            needed: !Wires::of(settings).is_empty(),
             health,
             report: Box::new(report),
         })
@@ -116,6 +122,7 @@ struct State {
     ordered: BTreeMap<String, Instant>,
     lines: BTreeMap<String, Line>,
     inputs: BTreeMap<PathBuf, Inputs>,
+    needed: bool,
     ends: bool,
 }
 
@@ -126,6 +133,7 @@ impl Link {
             state: Mutex::default(),
             bell: EventFd::from_flags(flags).context("making the guardian link's bell")?,
         });
+        shared.state().needed = setup.needed;
         let mut keeper = Keeper {
             shared: shared.clone(),
             setup,
@@ -200,7 +208,8 @@ impl Link {
 
     /// The settings have changed.
     pub fn reload(&self) {
-        let state = self.shared.state();
+        let mut state = self.shared.state();
+        state.needed = true;
         if let Some(socket) = &state.socket {
             // Whoever connects next is told to as well.
             let _ = socket.send(&Ask::Reload);
@@ -289,6 +298,10 @@ enum End {
 impl Keeper {
     fn run(&mut self) {
         while !self.shared.state().ends {
+            if !self.shared.state().needed {
+                self.wait(None, LONGEST_PAUSE);
+                continue;
+            }
             self.bury();
             match Socket::connect(&self.setup.socket) {
                 Ok(socket) => self.keep(Arc::new(socket)),
@@ -557,20 +570,17 @@ impl Keeper {
 
     /// Takes note of a guardian that was started here and has ended.
     fn bury(&mut self) {
-        if let Some((child, _)) = &mut self.child {
-            match child.try_wait() {
-                Ok(None) => {}
-                Ok(Some(status)) => {
-                    if !status.success() {
-                        tracing::warn!(pid = child.id(), %status, "the guardian that was started has ended");
-                    }
-                    self.child = None;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the guardian that was started cannot be looked after");
-                    self.child = None;
-                }
+        let ended = match self.child.as_mut().map(|(child, _)| child.try_wait()) {
+            None | Some(Ok(None)) => return,
+            Some(Ok(Some(status))) if status.success() => None,
+            Some(Ok(Some(status))) => {
+                Some(format!("the guardian that was started ended: {status}"))
             }
+            Some(Err(error)) => Some(format!("the guardian that was started is lost: {error}")),
+        };
+        self.child = None;
+        if let Some(why) = ended {
+            self.lost(why);
         }
     }
 

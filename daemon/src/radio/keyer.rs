@@ -10,6 +10,8 @@ use super::guardian_link::Link;
 const RENEW: Duration = Duration::from_millis(50);
 /// A sound card that has not taken anything for this long stands still.
 const MOVES: Duration = Duration::from_millis(100);
+/// The reactor never orders further ahead: whatever does is not believed.
+const BELIEVED: Duration = Duration::from_millis(300);
 
 pub struct Keyer {
     radio: String,
@@ -57,7 +59,9 @@ impl Keyer {
     /// May be on the air until then.
     pub fn key(&self, until: Instant, now: Instant) {
         let mut held = self.held();
-        held.until = Some(until);
+        if until <= now + BELIEVED {
+            held.until = Some(until);
+        }
         self.renew(&mut held, now);
     }
 
@@ -131,5 +135,49 @@ impl Keyer {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn it_is_keyed_only_while_the_reactor_says_so_and_sound_moves() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        let is_keyed = |now| {
+            keyer.tick(now);
+            keyer.keyed(now).keyed
+        };
+        keyer.key(start + 200 * MS, start);
+        assert!(!keyer.keyed(start).keyed, "nothing has moved yet");
+        keyer.moved(start);
+        assert!(is_keyed(start));
+        assert!(is_keyed(start + 100 * MS));
+        assert!(!is_keyed(start + 101 * MS), "the card stands still");
+        keyer.moved(start + 110 * MS);
+        assert!(is_keyed(start + 110 * MS));
+        keyer.moved(start + 199 * MS);
+        assert!(is_keyed(start + 199 * MS));
+        assert!(!is_keyed(start + 200 * MS), "nobody says so any more");
+        let keyed = keyer.keyed(start + 200 * MS);
+        assert_eq!((keyed.times, keyed.refused), (2, 2));
+        assert_eq!(keyed.on_air, 191 * MS);
+    }
+
+    #[test]
+    fn an_order_to_unkey_counts_at_once() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        keyer.moved(start);
+        keyer.key(start + 200 * MS, start);
+        assert!(keyer.keyed(start).keyed);
+        keyer.unkey(start + 10 * MS);
+        assert!(!keyer.keyed(start + 10 * MS).keyed);
+        keyer.tick(start + 20 * MS);
+        assert!(!keyer.keyed(start + 20 * MS).keyed);
     }
 }

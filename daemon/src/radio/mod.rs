@@ -16,6 +16,7 @@ mod gauges;
 pub mod guardian_link;
 mod ident;
 mod keyer;
+pub mod lamp;
 mod plan;
 mod playback;
 pub mod status;
@@ -27,19 +28,19 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use pttd_core::edge::RadioView;
-use pttd_core::ids::RadioId;
+use pttd_core::ids::{ChannelId, RadioId};
 use pttd_core::radio::{Event, Kind};
 use pttd_hw::spec::PttSpec;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::air::Air;
 use self::capture::Receiving;
 use self::door::{ORDERS, TAPS, Teller};
 use self::gauges::Gauges;
-use self::ident::ident;
+use self::guardian_link::Link;
 use self::keyer::Keyer;
 use self::plan::Plan;
 use self::playback::Transmitting;
@@ -52,7 +53,7 @@ use crate::reactor;
 
 pub use self::air::{Handheld, HandheldSound};
 pub use self::door::Door;
-pub use self::guardian_link::Link;
+pub use self::ident::ident;
 pub use self::status::RadioStatus;
 
 /// The longest test tone.
@@ -83,6 +84,8 @@ struct Inner {
     around: Surroundings,
     link: Arc<Link>,
     numbers: Numbers,
+    /// Something began or ceased to work.
+    news: Arc<Notify>,
     /// Of simulated radios that are about to be started.
     airs: Mutex<BTreeMap<String, Air>>,
     wired: Mutex<BTreeMap<RadioId, Radio>>,
@@ -95,13 +98,13 @@ type Numbers = Arc<Mutex<BTreeMap<String, RadioId>>>;
 
 /// One that runs.
 struct Radio {
+    /// First: they end when dropped, before what they use.
+    threads: Vec<Running>,
     plan: Arc<Plan>,
     gauges: Arc<Gauges>,
     keyer: Arc<Keyer>,
     door: Arc<Door>,
     air: Option<Arc<Air>>,
-    /// Last: they end when dropped.
-    threads: Vec<Running>,
 }
 
 /// What a radio's threads will do, once the edge knows of it.
@@ -154,6 +157,7 @@ impl Radios {
             around,
             link,
             numbers,
+            news: Arc::default(),
             airs: Mutex::new(airs),
             wired: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -217,6 +221,20 @@ impl Radios {
         air.ok_or(Refusal::NotSimulated)
     }
 
+    /// Whose PTT line is keyed now, and of which channel they are.
+    pub fn on_air(&self, now: Instant) -> Vec<(String, ChannelId)> {
+        let Some(inner) = &self.0 else {
+            return Vec::new();
+        };
+        let wired = inner.wired();
+        let keyed = wired.values().filter(|radio| {
+            let line = radio.plan.ptt != PttSpec::None && inner.link.line(radio.plan.id()).keyed;
+            line || radio.keyer.keyed(now).keyed
+        });
+        let named = keyed.map(|r| (r.plan.id().to_string(), r.plan.edge.channel.clone()));
+        named.collect()
+    }
+
     /// Reads the settings file again, and starts anew what has changed about radios and desks: how many of them.
     /// One that is in use is waited for.
     pub async fn reload(&self) -> Result<usize> {
@@ -230,8 +248,9 @@ impl Radios {
     /// Keeps `/healthz` and `/metrics` to what the threads see.
     pub async fn look_after(self, stop: CancellationToken) -> Result<()> {
         let Some(inner) = self.0 else { return Ok(()) };
-        let sleep = || tokio::time::sleep(LOOK);
-        while stop.run_until_cancelled(sleep()).await.is_some() {
+        // An error says that nothing was news meanwhile.
+        let wait = || tokio::time::timeout(LOOK, inner.news.notified());
+        while stop.run_until_cancelled(wait()).await.is_some() {
             inner.look_after().await;
         }
         // What is on the air goes off it before anything else ends.
@@ -387,6 +406,10 @@ impl Inner {
             prepared.push(parts);
             changed += 1;
         }
+        if !prepared.is_empty() {
+            // Now that their lines are there to be opened.
+            self.link.reload();
+        }
         Ok((prepared, changed))
     }
 
@@ -402,9 +425,14 @@ impl Inner {
             Some(air) => Some(air),
             None => plan.listen()?,
         };
-        let ident = ident(&plan.ident).with_context(|| format!("the radio {id:?}"))?;
+        // Without its name on the air it is of more use than not at all.
+        let ident = ident(&plan.ident).unwrap_or_else(|error| {
+            let error = format!("{error:#}");
+            tracing::error!(radio = id, error, "the station does not identify itself");
+            None
+        });
         let plan = Arc::new(plan);
-        let gauges = Arc::<Gauges>::default();
+        let gauges = Arc::new(Gauges::ringing(&self.news));
         let link = (plan.ptt != PttSpec::None).then(|| self.link.clone());
         let keyer = Arc::new(Keyer::new(&id, link));
         let ready = Arc::default();
@@ -480,7 +508,7 @@ impl Inner {
         }
         match problems.is_empty() {
             true => self.around.health.fine("radios"),
-            false => self.around.health.wrong("radios", problems.join("; ")),
+            false => self.around.health.known("radios", problems.join("; ")),
         }
     }
 

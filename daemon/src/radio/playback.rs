@@ -23,6 +23,9 @@ use super::keyer::Keyer;
 use super::plan::Plan;
 use super::thread::{Part, STILL};
 
+#[cfg(test)]
+mod tests;
+
 /// What the limiter keeps back.
 const LIMITER: Duration = Duration::from_millis(2);
 /// Tones that wait for each other: a courtesy tone, then the identification.

@@ -99,7 +99,9 @@ impl Places {
                 self.add_output(&ptt, format!("{}, GPIO {pin}", fob.name), &device);
             }
         }
-        for port in &devices.serial {
+        // Whoever works at the console would be cut off.
+        let ports = devices.serial.iter();
+        for port in ports.filter(|port| !port.name.contains("console")) {
             let path = port.path.clone();
             let inputs = port.carrier.trim_end_matches("#dcd");
             for line in ["dcd", "cts", "dsr", "ri"] {

@@ -6,7 +6,7 @@ import { Handheld } from './handheld.js';
 import { lamps, nearTot } from './lamps.js';
 import { Meter, scale } from './meter.js';
 import { Sparkline } from './sparkline.js';
-import { clock, words } from './words.js';
+import { clock, sentence, words } from './words.js';
 
 const MINUTES = [1, 5, 15, 30];
 const SECOND_MS = 1000;
@@ -89,7 +89,7 @@ export class Strip {
     if (now - this.#tick >= SECOND_MS || this.#tick === 0) this.#second(radio, now);
     text(this.tot, radio.totLeftMs === null ? words.noTot : clock(radio.totLeftMs));
     attribute(this.totFigure, 'data-state', radio.totLeftMs === null ? null : nearTot(radio) ? 'near' : 'runs');
-    text(this.problem, radio.problem ?? '');
+    text(this.problem, radio.problem ? sentence(radio.problem) : '');
     text(this.tone, state === 'testTone' ? words.toneStop : words.tone);
     this.tone.hidden = radio.kind === 'desk';
     this.tone.disabled = !['idle', 'testTone'].includes(state);
@@ -109,7 +109,7 @@ export class Strip {
     text(this.drift, words.ppm(radio.driftPpm));
     this.bufferLine.add(radio.bufferMs);
     this.driftLine.add(radio.driftPpm);
-    text(this.wires, words.wires(radio.sound, radio.ptt, radio.carrierSpec));
+    text(this.wires, radio.simulated ? words.playedByTheBox : words.wires(radio.sound, radio.ptt, radio.carrierSpec));
   }
 
   /** The radio is not there any more. */

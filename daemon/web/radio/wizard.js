@@ -92,7 +92,8 @@ export class Wizard {
     attribute(this.dialog, 'data-step', this.written?.written ? 'written' : step);
     this.progress.hidden = step !== 'speaking';
     if (step === 'speaking') this.progress.value = view.heardMs;
-    this.go.hidden = LISTENING.includes(step) || step === 'found';
+    this.go.hidden = LISTENING.includes(step);
+    attribute(this.go, 'class', step === 'found' ? null : 'primary');
     text(this.go, step === 'idle' ? w.start : w.again);
     text(this.step, step === 'idle' ? w.intro : step === 'failed' ? view.problem : step === 'found' ? view.found.advice : w.step[step]);
     if (LISTENING.includes(step)) this.#drawHeard(view);
@@ -125,7 +126,7 @@ export class Wizard {
   #form(found) {
     const field = (word, control) => make('label', {}, make('span', { textContent: word }), control);
     const name = make('input', { name: 'name', maxLength: 64, autocomplete: 'off', required: true });
-    const channel = make('select', { name: 'channel' }, ...this.channels().map((each) => make('option', { value: each.channelId, textContent: each.name })));
+    const channel = make('select', { name: 'channel' }, make('option', { value: '', textContent: w.choose }), ...this.channels().filter((each) => !each.echo).map((each) => make('option', { value: each.channelId, textContent: each.name })));
     const ptt = make('select', { name: 'ptt' }, ...found.ptts.map((each) => make('option', { value: each.ptt, textContent: `${each.name} (${each.ptt})` })),
       make('option', { value: 'none', textContent: w.noPtt }));
     const carrier = make('select', { name: 'carrier' }, ...[...new Set([found.carrier, ...found.also, 'vox'])].map((each) => make('option', { value: each, textContent: each })));

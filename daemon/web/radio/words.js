@@ -8,6 +8,9 @@ export { clock };
 /** -18 dBFS; nothing at all is written as such. */
 export const level = (db) => (db <= -90 ? 'silent' : `${Math.round(db)} dBFS`);
 
+/** What a part of the box says of itself, as a sentence. */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
 export const words = {
   title: 'Radios',
   role: shared.role,
@@ -24,6 +27,7 @@ export const words = {
   kind: { radio: 'Radio', desk: 'Desk' },
   simulated: 'simulated',
   on: (channel) => `on ${channel}`,
+  playedByTheBox: 'Played by the box',
   wires: (sound, ptt, carrier) => [`sound ${sound}`, ptt && `PTT ${ptt}`, carrier && `carrier ${carrier}`].filter(Boolean).join(' · '),
 
   state: {
@@ -132,13 +136,14 @@ export const words = {
     level: 'Level',
     name: 'What people read when it talks',
     channel: 'Channel',
+    choose: 'Choose …',
     ptt: 'PTT line',
     noPtt: 'None: it only receives, or keys itself by VOX',
     activeLow: 'Keyed when low',
     carrier: 'Carrier',
     show: 'Show the settings',
     text: 'This goes into the settings file:',
-    write: 'Write it and connect the radio',
+    write: 'Write and connect',
     written: (file) => `Written to ${file}. The radio comes up now.`,
     byHand: (file) => `Put the text at the end of ${file} yourself, then run: pttd radio reload`,
     noFile: 'Put the text into one and start pttd with --config.',

@@ -1,6 +1,7 @@
 //! From a receiver or a microphone.
 
 use alsa::Direction;
+use nix::errno::Errno;
 
 use super::{Stream, find, mixer, until};
 use crate::spec::{Side, SoundSpec};
@@ -43,30 +44,22 @@ impl Capture for CardCapture {
         let until = until();
         let channels = self.stream.channels;
         while self.frames < PERIOD {
+            let xruns = self.stream.xruns;
             let io = self.stream.pcm.io_i16();
-            let read = io.and_then(|io| io.readi(&mut self.samples[self.frames * channels..]));
-            match read {
+            match io.and_then(|io| io.readi(&mut self.samples[self.frames * channels..])) {
                 Ok(frames) if frames > 0 => self.frames += frames,
-                Ok(_) => {
-                    if !self.stream.wait(until)? {
-                        return Err(self.stream.timed_out());
-                    }
-                }
-                Err(error) if error.errno() == nix::errno::Errno::EAGAIN as i32 => {
-                    if !self.stream.wait(until)? {
-                        return Err(self.stream.timed_out());
-                    }
-                }
-                Err(error) => {
-                    let xruns = self.stream.xruns;
+                Err(error) if error.errno() != Errno::EAGAIN as i32 => {
                     self.stream.recover(error, until)?;
-                    if self.stream.xruns > xruns {
-                        // What is left of a period from before the gap is not the beginning of one after it.
-                        self.frames = 0;
-                        let started = self.stream.pcm.start();
-                        started.map_err(|e| self.stream.failed("restarting", e))?;
+                }
+                _ => {
+                    if !self.stream.wait(until)? {
+                        return Err(self.stream.timed_out());
                     }
                 }
+            }
+            if self.stream.xruns > xruns {
+                // What is left of a period from before the gap is not the beginning of one after it.
+                self.frames = 0;
             }
         }
         self.frames = 0;

@@ -79,6 +79,7 @@ impl Found {
 /// One direction of a card, and what both directions need.
 struct Stream {
     pcm: PCM,
+    direction: Direction,
     channels: usize,
     buffer: Frames,
     xruns: u64,
@@ -99,6 +100,7 @@ impl Stream {
                         debug!(%name, ?direction, channels, buffer, "sound opened");
                         return Ok(Stream {
                             pcm,
+                            direction,
                             channels: channels as usize,
                             buffer,
                             xruns: 0,
@@ -160,7 +162,11 @@ impl Stream {
     }
 
     fn prepare(&mut self) -> Result<(), HwError> {
-        let prepared = self.pcm.prepare();
+        // Capture is started by hand; playback by what is written.
+        let prepared = self.pcm.prepare().and_then(|()| match self.direction {
+            Direction::Capture => self.pcm.start(),
+            Direction::Playback => Ok(()),
+        });
         prepared.map_err(|e| self.failed("restarting", e))
     }
 
@@ -191,7 +197,7 @@ fn open_pcm(name: &str, direction: Direction, channels: u32) -> alsa::Result<(PC
     drop(hw);
     let sw = pcm.sw_params_current()?;
     sw.set_avail_min(period)?;
-    // Captured sound is started by hand; played sound when there is enough to survive a busy machine.
+    // Played sound starts when there is enough of it to survive a busy machine.
     sw.set_start_threshold(2 * period)?;
     pcm.sw_params(&sw)?;
     drop(sw);

@@ -4,6 +4,7 @@
 
 use std::f32::consts::TAU;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,12 +50,13 @@ impl PulseAudio {
                 "--high-priority=no",
                 "--log-level=error",
             ])
+            // The door opens last, when all is there.
+            .arg(format!("--load={}", sink("rx")))
+            .arg(format!("--load={}", sink("tx")))
             .arg(format!(
                 "--load=module-native-protocol-unix socket={} auth-anonymous=1",
                 socket.display()
             ))
-            .arg(format!("--load={}", sink("rx")))
-            .arg(format!("--load={}", sink("tx")))
             .env("XDG_RUNTIME_DIR", folder)
             .env("HOME", folder)
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
@@ -62,7 +64,7 @@ impl PulseAudio {
             .spawn()
             .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
+        while UnixStream::connect(&socket).is_err() {
             assert!(
                 Instant::now() < until,
                 "PulseAudio (package pulseaudio) does not start"
@@ -92,6 +94,7 @@ fn alsa_settings(folder: &Path) -> String {
         pcm("tx", "tx"),
         pcm("far_mouth", "rx"),
         pcm("far_ear", "tx.monitor"),
+        pcm("strict", "tx").replace('}', "handle_underrun 1 }"),
     ]
     .concat()
 }
@@ -158,6 +161,23 @@ fn inside() {
         tx.progress().played > stands + u64::from(RATE) / 10
     });
     far_ear.hears(true);
+
+    // It runs dry: that is counted, and it goes on.
+    let mut strict =
+        CardPlayback::open(&"pcm:rx,strict".parse().unwrap(), Side::Mono, None).unwrap();
+    soon("it runs dry", || {
+        for _ in 0..5 {
+            strict.write(&[0.0; PERIOD]).unwrap();
+        }
+        sleep(Duration::from_millis(200));
+        strict.xruns() > 0
+    });
+    let played = strict.progress().unwrap().played;
+    soon("it goes on", || {
+        strict.write(&[0.0; PERIOD]).unwrap();
+        strict.progress().unwrap().played > played
+    });
+    drop(strict);
 
     // It is pulled: both are told at once, and it is found again when it is put back.
     drop(server);

@@ -190,8 +190,11 @@ impl Edge {
 
     /// The recorder has to know whose packets come before they do.
     fn talk_begins(&mut self, channel: &ChannelId, talk: &floor::Talk) -> ParticipantId {
+        let mut since = talk.since;
         if let ParticipantId::Radio(radio) = talk.who {
             self.watch_for_loops(channel, radio, talk.since);
+            // Its first packets are from before the grant: a recording has to have room for them.
+            since = self.heard_since(radio, talk.since).unwrap_or(since);
         }
         let talker = self.participant(talk.who);
         let (Some(talker), Some(c)) = (talker, self.channels.get_mut(channel)) else {
@@ -201,7 +204,7 @@ impl Edge {
             transmission: talk.transmission,
             talker: talker.clone(),
             level: talk.level,
-            since: talk.since,
+            since,
         });
         let began = Happening::TalkBegan {
             transmission: talk.transmission,
@@ -209,7 +212,7 @@ impl Edge {
             route: c.route,
             talker,
             level: talk.level,
-            at: talk.since,
+            at: since,
         };
         self.happened(began);
         talk.who

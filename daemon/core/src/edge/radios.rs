@@ -153,11 +153,13 @@ impl Edge {
                 receiver,
                 transmitter,
             } => {
-                let id = &r.settings.id;
-                tracing::info!(radio = %id, receiver, transmitter, "sound and lines of a radio");
                 let receiver = receiver && r.settings.receives;
-                r.transmitter = transmitter && r.settings.transmits;
-                let ready = r.transmitter;
+                let ready = transmitter && r.settings.transmits;
+                if (r.receiver, r.transmitter) != (receiver, ready) {
+                    let id = &r.settings.id;
+                    tracing::info!(radio = %id, receiver, transmitter = ready, "what is there of a radio");
+                }
+                r.transmitter = ready;
                 if !receiver {
                     self.radio_lost_receiver(radio, now);
                 } else if !std::mem::replace(&mut r.receiver, true) {

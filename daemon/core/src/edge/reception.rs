@@ -196,6 +196,15 @@ impl Edge {
         }
     }
 
+    /// When what a radio sends first was received, where it is sent at once: before it is granted the floor.
+    pub(super) fn heard_since(&self, radio: RadioId, now: Instant) -> Option<Instant> {
+        let r = self.radios.get(&radio)?;
+        match (r.reception, r.settings.squelch.vox_delay) {
+            (Reception::Wants { from, .. }, None) => Some(sent_from(&r.settings, from, now)),
+            _ => None,
+        }
+    }
+
     pub(super) fn radio_granted(
         &mut self,
         radio: RadioId,
@@ -208,8 +217,7 @@ impl Edge {
         let Reception::Wants { from, .. } = r.reception else {
             return;
         };
-        // Whoever had to wait has said before what nobody wants to hear now.
-        let from = from.max(now.checked_sub(backlog(&r.settings)).unwrap_or(from));
+        let from = sent_from(&r.settings, from, now);
         let delayed = r.settings.squelch.vox_delay.is_some();
         let late = lateness(delayed, from, now);
         r.reception = Reception::Talks { transmission, late };
@@ -292,6 +300,11 @@ fn lateness(delayed: bool, from: Instant, now: Instant) -> Duration {
         true => now.saturating_duration_since(from),
         false => Duration::ZERO,
     }
+}
+
+/// Whoever had to wait has said before what nobody wants to hear now.
+fn sent_from(settings: &Settings, from: Instant, now: Instant) -> Instant {
+    from.max(now.checked_sub(backlog(settings)).unwrap_or(from))
 }
 
 /// How much of the past is sent at most: what was received before anyone could know that it is speech.

@@ -81,3 +81,45 @@ impl TxChain {
         &self.meter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radio::levels::{amplitude, loudness};
+    use crate::radio::signals::sine;
+
+    #[test]
+    fn the_receivers_meter_shows_what_the_card_hears_and_not_what_filters_leave() {
+        let mut chain = RxChain::new(true, true);
+        let mut sound = sine(5000.0, -20.0, 96_000);
+        sound.iter_mut().for_each(|sample| *sample += 0.2);
+        sound
+            .chunks_mut(480)
+            .for_each(|period| chain.process(period));
+        let mean = chain.meter().mean();
+        assert!((mean - -20.0).abs() < 0.5, "without the offset: {mean}");
+        let left = loudness(&sound[48_000..]);
+        assert!(left < -45.0, "beyond the voice band: {left}");
+        assert_eq!(chain.meter().clips(), 0);
+        chain.process(&mut [1.0; 480]);
+        assert_eq!(chain.meter().clips(), 1);
+    }
+
+    #[test]
+    fn nothing_leaves_above_the_ceiling_whatever_emphasis_does_to_it() {
+        for (voice_band, pre_emphasis) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let mut chain = TxChain::new(voice_band, pre_emphasis, -6.0);
+            let mut sound = sine(2900.0, -1.0, 48_000);
+            sound
+                .chunks_mut(480)
+                .for_each(|period| chain.process(period));
+            let peak = sound.iter().fold(0f32, |peak, s| peak.max(s.abs()));
+            assert!(peak <= amplitude(-6.0), "{peak}");
+            let shown = chain.meter().peak();
+            assert!((shown - -6.0).abs() < 0.5, "{shown}");
+            assert_eq!(chain.meter().clips() > 0, pre_emphasis);
+        }
+    }
+}

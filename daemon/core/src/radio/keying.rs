@@ -9,7 +9,7 @@
 //!    ├────────────────────────────────────┼──────────────────── tail over ─────┘
 //!    │                                    │
 //!    │      penalty over                 any of them
-//!    └────────────────── LockedOut <──────┘ TOT, time that goes back
+//!    └────────────────── LockedOut <──────┘ TOT
 //! ```
 //! Keyed from Lead to Tail. The TOT counts from the key-down, through however many talks. After it, whoever
 //! talked has to let go, and then the penalty runs. A line that fails, or sound that goes, unkeys at once; when it is
@@ -250,7 +250,7 @@ impl Keying {
     }
 
     pub fn handle(&mut self, input: Input, now: Instant) {
-        let now = self.serve_due(now);
+        self.handle_timeout(now);
         self.note(input, now);
         match (self.state, input) {
             (State::Idle, Input::Talk(_) | Input::Ready(_) | Input::Line { .. }) => {
@@ -345,7 +345,7 @@ impl Keying {
                 | Input::Clear(_),
             ) => {}
         }
-        self.serve_due(now);
+        self.handle_timeout(now);
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -357,20 +357,6 @@ impl Keying {
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.serve_due(now);
-    }
-
-    /// Returns what time it is: never earlier than it was.
-    fn serve_due(&mut self, now: Instant) -> Instant {
-        let latest = self.latest.unwrap_or(now);
-        if now + RENEW < latest {
-            // What was counted from is worth nothing any more.
-            self.latest = Some(now);
-            if self.keyed.is_some() {
-                self.time_out(now);
-            }
-        }
-        let now = self.latest.map_or(now, |latest| latest.max(now));
         self.latest = Some(now);
         if self.tot().is_some_and(|tot| tot <= now) {
             // Whatever else was due before does not matter any more.
@@ -379,7 +365,6 @@ impl Keying {
         while let Some((_, deadline)) = self.next_deadline().filter(|(at, _)| *at <= now) {
             self.serve(deadline, now);
         }
-        now
     }
 
     /// What is remembered, whatever it is doing.

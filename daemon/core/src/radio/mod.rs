@@ -158,7 +158,8 @@ pub enum Order {
         until: Instant,
     },
     /// May be on the air until then: renewed while it shall be. The thread renews the guardian's lease only
-    /// as long as this has not passed and sound really moves.
+    /// as long as this has not passed and sound really moves. It does not believe one that reaches more than
+    /// 300 ms ahead.
     Key {
         until: Instant,
     },

@@ -425,18 +425,6 @@ fn sound_or_a_line_that_goes_unkeys_at_once_and_a_talk_is_taken_up_when_it_is_ba
 }
 
 #[test]
-fn time_that_goes_back_unkeys() {
-    let mut played = play(settings(), &[(0, Talk(1)), (5_000, Nothing)]);
-    let keying = &mut played.keying;
-    keying.handle_timeout(played.end - ms(40));
-    assert!(keying.is_keyed(), "two clocks read in the wrong order");
-    keying.handle_timeout(played.end - ms(1_000));
-    assert!(!keying.is_keyed());
-    assert_eq!(keying.seen(), Seen::LockedOut);
-    assert_eq!(keying.poll_output(), Some(Output::Order(Order::Unkey)));
-}
-
-#[test]
 fn tones_go_before_and_after_speech() {
     let permit = with_tones(|tones| tones.permit = true);
     let steps = [
