@@ -171,10 +171,14 @@ impl BenchCapture {
 impl Capture for BenchCapture {
     fn read(&mut self, period: &mut [f32; PERIOD]) -> Result<(), HwError> {
         let mut message = [0; CAPTURED];
-        match self.line.socket.read(&mut message) {
-            Ok(0) => return Err(self.line.missing()),
-            Ok(_) => {}
-            Err(error) => return Err(self.line.failed("reading", error)),
+        loop {
+            match self.line.socket.read(&mut message) {
+                Ok(0) => return Err(self.line.missing()),
+                Ok(_) => break,
+                // The process was stopped meanwhile, and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.line.failed("reading", error)),
+            }
         }
         let [a, b, c, d, samples @ ..] = &message;
         let number = u32::from_le_bytes([*a, *b, *c, *d]);

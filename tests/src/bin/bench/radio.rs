@@ -34,7 +34,9 @@ pub fn quiet_site() -> SiteBuilder {
     site()
         .roster(ROSTER)
         .log_level("warn")
+        // Where parts of it are killed.
         .expect_error("part=\"radios\"")
+        .expect_error("part=\"guardian\"")
 }
 
 /// A box on its core with a radio on ops.
