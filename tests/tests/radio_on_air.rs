@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use pttd_core::wire::signal::{DenyReason, EndReason, Level, ServerMessage};
 use pttd_tests::alignment::lost;
 use pttd_tests::expect;
-use pttd_tests::radio::{Radio, SENTENCE, Transmitted, wired};
+use pttd_tests::radio::{SENTENCE, Transmitted, wired};
 use pttd_tests::sound::{likeness, narrowed, shares, speech, tone, voice_band};
 use serde_json::{Value, json};
 
