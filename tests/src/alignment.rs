@@ -87,15 +87,19 @@ fn loudness(samples: &[f32]) -> f64 {
 /// How much of the beginning of `sent` is missing in `heard`, to some milliseconds. `sent` begins with a voice,
 /// and lasts a second at least. `None`: not even its middle is there.
 pub fn lost(sent: &[f32], heard: &[f32]) -> Option<Duration> {
-    // From a part that is there for sure backwards, block by block, each about where the one after it was.
-    let anchor = RATE as usize / 2;
-    let (at, like) = find(&sent[anchor..anchor + RATE as usize / 4], heard);
+    // From a part that is there for sure backwards, block by block, each about where the one after it was. What a
+    // listener's buffer has just stretched is not that part.
+    let piece = RATE as usize / 4;
+    let anchors = (4..10).map(|tenths| tenths * RATE as usize / 10);
+    let found = anchors
+        .filter_map(|anchor| Some((anchor, find(sent.get(anchor..anchor + piece)?, heard))))
+        .max_by(|(_, (_, a)), (_, (_, b))| a.total_cmp(b));
+    let (anchor, (at, like)) = found?;
     if like < 0.5 {
         return None;
     }
     let loud = loudness(sent);
-    let gain = loudness(&heard[at..at + RATE as usize / 4])
-        / loudness(&sent[anchor..anchor + RATE as usize / 4]);
+    let gain = loudness(&heard[at..at + piece]) / loudness(&sent[anchor..anchor + piece]);
     let mut first = anchor;
     let mut offset = at as isize - anchor as isize;
     for start in (0..anchor).rev().step_by(STEP) {

@@ -297,13 +297,14 @@ impl Browser {
         self.js(&format!("speaker.learn({text:?})")).await.map(drop)
     }
 
-    /// Plays what the selected channel's element plays through an audio graph as well, so that it is kept.
+    /// Plays what the selected channel's element plays through an audio graph as well, so that it is kept, and
+    /// nothing else is.
     pub async fn keeps_the_channel(&self) -> Result<()> {
         let audio = "document.querySelector(`#sound audio[data-channel=\"${pttd.selected}\"]`)";
         self.until(&format!("{audio}.srcObject.getAudioTracks().length"))
             .await?;
         let script = format!(
-            "window.kept = new AudioContext(); kept.resume();
+            "window.kept = outputs.only = new AudioContext(); kept.resume();
              kept.createMediaStreamSource({audio}.srcObject).connect(kept.destination)"
         );
         self.js(&script).await.map(drop)

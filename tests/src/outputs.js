@@ -14,6 +14,7 @@
     const step = context.sampleRate / RATE;
     let [sum, due] = [0, step];
     node.onaudioprocess = ({ inputBuffer }) => {
+      if (window.outputs.only && window.outputs.only !== context) return;
       const data = inputBuffer.getChannelData(0);
       for (const sample of data) {
         sum += sample;
@@ -41,6 +42,8 @@
   };
 
   window.outputs = {
+    // Set, only what this context plays is kept: two would be mixed one after the other.
+    only: null,
     // Set, it notes in `sounded` when something is heard next.
     alert: false,
     sounded: null,
