@@ -483,6 +483,7 @@ impl Keeper {
         let event = Event::Line {
             keyed: line.keyed,
             fault: line.fault.is_some(),
+            locked: line.locked,
         };
         (self.setup.report)(&line.radio, event);
     }

@@ -169,7 +169,7 @@ impl Edge {
                 self.tell_keying(radio, keying::Input::Ready(ready), now);
             }
             Event::Drained { at } => self.tell_keying(radio, keying::Input::Drained { at }, now),
-            Event::Line { keyed, fault } => {
+            Event::Line { keyed, fault, .. } => {
                 self.tell_keying(radio, keying::Input::Line { keyed, fault }, now);
             }
             Event::TestTone { length } => {

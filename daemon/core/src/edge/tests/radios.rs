@@ -738,7 +738,11 @@ fn a_test_tone_goes_out_and_the_line_is_shown_as_it_is() {
     assert_eq!(rig.talks(OPS), None, "it hears its own tone");
     let line = |keyed, fault| Input::Radio {
         radio: HALL,
-        event: Event::Line { keyed, fault },
+        event: Event::Line {
+            keyed,
+            fault,
+            locked: false,
+        },
     };
     rig.give(line(true, false));
     assert!(rig.view(HALL).line_keyed);
