@@ -54,6 +54,7 @@ struct Counted {
     xruns: u64,
     clips: u64,
     garbage: u64,
+    skipped: u64,
 }
 
 impl Receiving {
@@ -101,6 +102,7 @@ impl Receiving {
                 xruns: rx.xruns.load(Ordering::Relaxed),
                 clips: rx.clips.load(Ordering::Relaxed),
                 garbage: self.gauges.garbage.load(Ordering::Relaxed),
+                skipped: self.gauges.frames_skipped.load(Ordering::Relaxed),
             },
         })
     }
@@ -201,6 +203,8 @@ impl Receiving {
         gauges.rx.xruns.store(xruns, Ordering::Relaxed);
         let garbage = before.garbage + open.carrier.garbage();
         gauges.garbage.store(garbage, Ordering::Relaxed);
+        let skipped = before.skipped + open.gate.skipped();
+        gauges.frames_skipped.store(skipped, Ordering::Relaxed);
     }
 }
 
