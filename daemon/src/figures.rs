@@ -181,7 +181,7 @@ pub fn describe() {
         ),
         (
             "pttd_radio_garbage_total",
-            "reports of a radio's carrier line that nobody understood",
+            "reports of a radio's carrier line that nobody understood, and bytes of text on its serial port",
         ),
         ("pttd_radio_keyed_total", "times a transmitter was keyed"),
         (

@@ -13,7 +13,6 @@ use pttd_core::radio::chain::RxChain;
 use pttd_core::radio::gate::{Gate, Step};
 use pttd_core::radio::vox::Vox;
 use pttd_core::radio::{Event, Order};
-use pttd_hw::spec::SerialInput;
 use pttd_hw::{Capture, Carrier, HwError, Inputs, PERIOD, open_capture, open_carrier};
 
 use super::codec::Encoder;
@@ -85,7 +84,7 @@ impl Receiving {
         let link = self.link.clone();
         let inputs = Inputs {
             vox: Arc::new(move || gauges.vox.load(Ordering::Relaxed)),
-            serial: Arc::new(move |port: &Path, line: SerialInput| link.serial(port, line)),
+            serial: Arc::new(move |port: &Path| link.serial(port)),
             sound: plan.sound.clone(),
             debounce: plan.edge.squelch.debounce,
         };
