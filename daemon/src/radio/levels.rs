@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 const UNKNOWN: Event = Event::Line {
     keyed: false,
     fault: true,
+    locked: false,
 };
 
 pub struct Lines {
@@ -53,7 +54,11 @@ mod tests {
     fn what_is_told_again_is_what_the_guardian_said_last() {
         let (events_in, mut events) = mpsc::channel(4);
         let lines = Lines::new(events_in);
-        let line = |keyed, fault| Event::Line { keyed, fault };
+        let line = |keyed, fault| Event::Line {
+            keyed,
+            fault,
+            locked: false,
+        };
         lines.tell("hall", RadioId(0));
         lines.report("hall", None, line(false, false));
         lines.tell("hall", RadioId(0));
