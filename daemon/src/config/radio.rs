@@ -3,20 +3,21 @@
 //! Defaults and ranges are those of the trade. What a wire or a sound card is called is read by `pttd-hw`.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use pttd_core::ids::ChannelId;
 use pttd_core::radio;
-use pttd_core::wire::signal;
-use pttd_hw::spec::{
-    CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, lamp_claims,
-    ptt_claims, sound_claims,
-};
+use pttd_hw::spec::{CarrierSpec, Detector, LampSpec, PttSpec, Side, SoundSpec};
 use serde::{Deserialize, Deserializer};
 
-use super::{Settings, name};
-use crate::toml_file::{Mistake, Step, TomlFile, Written, duration, text, whole};
+use super::name;
+use crate::toml_file::{duration, text, whole};
+
+mod check;
+mod values;
+
+pub(super) use self::check::check;
+pub use self::values::{Bitrate, Follows, Id, Ident, Level};
 
 /// A two-way radio: a receiver, a transmitter, a PTT line.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -199,130 +200,6 @@ pub struct Lamp {
     pub line: LampSpec,
     #[serde(deserialize_with = "text")]
     pub follows: Follows,
-}
-
-/// 1 to 32 of a-z, 0-9, - and _.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id(String);
-
-impl Id {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Id {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        ((1..=32).contains(&text.len()) && text.chars().all(good))
-            .then(|| Id(text.to_string()))
-            .ok_or(())
-    }
-}
-
-impl Written for Id {
-    const LIKE: &'static str = "1 to 32 of a-z, 0-9, - and _";
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    #[default]
-    Normal,
-    Dispatch,
-}
-
-/// What a station says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Ident {
-    #[default]
-    Off,
-    /// In Morse code.
-    Cw(String),
-    /// A WAV file.
-    Wav(PathBuf),
-}
-
-impl FromStr for Ident {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let letter = |c: char| c.is_ascii_alphanumeric() || "/-".contains(c);
-        match text.split_once(':') {
-            None if text == "off" => Ok(Ident::Off),
-            Some(("cw", call)) if (1..=16).contains(&call.len()) && call.chars().all(letter) => {
-                Ok(Ident::Cw(call.to_ascii_uppercase()))
-            }
-            Some(("wav", file)) if !file.is_empty() => Ok(Ident::Wav(file.into())),
-            _ => Err(()),
-        }
-    }
-}
-
-impl Written for Ident {
-    const LIKE: &'static str =
-        "\"off\", \"cw:CALL\" with a call of 1 to 16 letters, digits, / and -, or \"wav:FILE\"";
-}
-
-/// Bits a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bitrate(pub i32);
-
-impl Default for Bitrate {
-    fn default() -> Self {
-        Bitrate(24_000)
-    }
-}
-
-impl FromStr for Bitrate {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let thousands = text.strip_suffix('k').ok_or(())?;
-        let thousands: i32 = thousands.parse().map_err(|_unlike| ())?;
-        (8..=64)
-            .contains(&thousands)
-            .then_some(Bitrate(thousands * 1000))
-            .ok_or(())
-    }
-}
-
-impl Written for Bitrate {
-    const LIKE: &'static str = "bits a second in quotes, from \"8k\" to \"64k\"";
-}
-
-/// What a lamp shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Follows {
-    /// Somebody talks on this channel.
-    Talk(ChannelId),
-    /// Nobody else could talk on it now: as talk, and while one of its radios is on the air, also in its tail.
-    Busy(ChannelId),
-    /// This radio's PTT line is keyed.
-    OnAir(String),
-    /// The box has a way out of its network.
-    Uplink,
-}
-
-impl FromStr for Follows {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text.split_once(':') {
-            None if text == "uplink" => Ok(Follows::Uplink),
-            Some((_, "")) => Err(()),
-            Some(("talk", channel)) => Ok(Follows::Talk(channel.into())),
-            Some(("busy", channel)) => Ok(Follows::Busy(channel.into())),
-            Some(("on-air", radio)) => Ok(Follows::OnAir(radio.to_string())),
-            _ => Err(()),
-        }
-    }
-}
-
-impl Written for Follows {
-    const LIKE: &'static str = "\"talk:CHANNEL\", \"busy:CHANNEL\", \"on-air:RADIO\" or \"uplink\"";
 }
 
 fn yes() -> bool {
@@ -529,153 +406,9 @@ impl Desk {
     }
 }
 
-impl From<Level> for signal::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Normal => signal::Level::Normal,
-            Level::Dispatch => signal::Level::Dispatch,
-        }
-    }
-}
-
 /// Where the far end of a simulated radio listens.
 pub fn air(id: &Id, state: &Path) -> PathBuf {
     state.join(format!("air-{}.sock", id.as_str()))
-}
-
-/// Who has a wire or a card, and in which setting it says so.
-struct Owner {
-    who: String,
-    at: (&'static str, usize, &'static str),
-    claim: Claim,
-}
-
-fn owners(settings: &Settings) -> Vec<Owner> {
-    let mut owners = Vec::new();
-    let mut add = |who: &str, section, index, key, claims: Vec<Claim>| {
-        owners.extend(claims.into_iter().map(|claim| Owner {
-            who: who.to_string(),
-            at: (section, index, key),
-            claim,
-        }));
-    };
-    for (n, radio) in settings.radio.iter().enumerate() {
-        let who = format!("the radio {:?}", radio.id.as_str());
-        let sound = sound_claims(&radio.sound, radio.side);
-        add(&who, "radio", n, "sound", sound);
-        if radio.transmit {
-            let line = ptt_claims(&radio.ptt, &radio.sound);
-            add(&who, "radio", n, "ptt", line);
-        }
-        if let Some(carrier) = radio.carrier.as_ref().filter(|_| radio.receive) {
-            add(&who, "radio", n, "carrier", carrier_claims(carrier));
-        }
-    }
-    for (n, desk) in settings.desk.iter().enumerate() {
-        let who = format!("the desk {:?}", desk.id.as_str());
-        add(
-            &who,
-            "desk",
-            n,
-            "sound",
-            sound_claims(&desk.sound, desk.side),
-        );
-        add(&who, "desk", n, "button", carrier_claims(&desk.button));
-    }
-    for (n, lamp) in settings.lamp.iter().enumerate() {
-        let who = format!("the lamp {}", lamp.line);
-        add(&who, "lamp", n, "line", lamp_claims(&lamp.line));
-    }
-    owners
-}
-
-/// What one of them alone cannot tell.
-pub(super) fn check(settings: &Settings, file: &TomlFile) -> Result<(), Mistake> {
-    use Step::{Index, Key};
-    let at = |section, index, key| [Key(section), Index(index), Key(key)];
-    let (radios, desks) = (&settings.radio, &settings.desk);
-
-    let radio_ids = radios.iter().enumerate().map(|(n, r)| ("radio", n, &r.id));
-    let desk_ids = desks.iter().enumerate().map(|(n, d)| ("desk", n, &d.id));
-    let mut seen = std::collections::BTreeSet::new();
-    for (section, index, id) in radio_ids.chain(desk_ids) {
-        if !seen.insert(id) {
-            let what = format!(
-                "another radio or desk has the id {:?} as well: give each its own",
-                id.as_str()
-            );
-            return Err(file.mistake_at(&at(section, index, "id"), what));
-        }
-    }
-
-    let owners = owners(settings);
-    for (n, owner) in owners.iter().enumerate() {
-        let clash = |before: &&Owner| before.claim.clashes(&owner.claim);
-        if let Some(other) = owners[..n].iter().find(clash) {
-            let what = format!(
-                "{} and {} both have {}: give each its own",
-                other.who, owner.who, owner.claim
-            );
-            let (section, index, key) = owner.at;
-            return Err(file.mistake_at(&at(section, index, key), what));
-        }
-    }
-
-    let gains_of = |section, index, sound: &SoundSpec, gains: [Option<f32>; 2]| {
-        let has_no_controls = matches!(sound, SoundSpec::Pcm { .. });
-        match ["capture_db", "playback_db"]
-            .iter()
-            .zip(gains)
-            .find(|(_, gain)| gain.is_some())
-        {
-            Some((key, _)) if has_no_controls => {
-                let what = format!(
-                    "{key} sets the control of a card, and {sound} is a name of ALSA's: set the level there (alsamixer), \
-                     or name the card"
-                );
-                Err(file.mistake_at(&at(section, index, key), what))
-            }
-            _ => Ok(()),
-        }
-    };
-    for (n, desk) in desks.iter().enumerate() {
-        gains_of("desk", n, &desk.sound, [desk.capture_db, desk.playback_db])?;
-    }
-
-    for (index, radio) in radios.iter().enumerate() {
-        let id = radio.id.as_str();
-        let gains = [radio.capture_db, radio.playback_db];
-        gains_of("radio", index, &radio.sound, gains)?;
-        let mistake = |key, what| Err(file.mistake_at(&at("radio", index, key), what));
-        if !radio.receive && !radio.transmit {
-            let what = format!(
-                "the radio {id:?} neither receives nor transmits: remove it, or set one to true"
-            );
-            return mistake("receive", what);
-        }
-        if radio.tot_alert >= radio.tot {
-            let what = format!("the radio {id:?} has a tot_alert as long as its tot: shorten it");
-            return mistake("tot_alert", what);
-        }
-        if radio.playout_min > radio.playout_max {
-            let what = format!(
-                "the radio {id:?} has a playout_min above its playout_max: lower it, or raise the other"
-            );
-            return mistake("playout_min", what);
-        }
-    }
-
-    for (index, lamp) in settings.lamp.iter().enumerate() {
-        if let Follows::OnAir(id) = &lamp.follows
-            && !radios.iter().any(|radio| radio.id.as_str() == id)
-        {
-            let what = format!(
-                "a lamp follows the radio {id:?}, which is not among the [[radio]]s: name one that is"
-            );
-            return Err(file.mistake_at(&at("lamp", index, "follows"), what));
-        }
-    }
-    Ok(())
 }
 
 /// A relative path means the same wherever the daemon is started from.
