@@ -37,6 +37,9 @@ struct Inner {
     /// The settings file; `None`: the box runs without one.
     file: Option<PathBuf>,
     session: Mutex<Option<Session>>,
+    /// Held while it is started and while the file is written: two at once would have two sets of threads, or one
+    /// of two radios.
+    busy: Mutex<()>,
 }
 
 struct Session {
@@ -138,6 +141,8 @@ pub struct FoundView {
 pub struct PttView {
     pub ptt: String,
     pub name: String,
+    /// It is in the same device as the sound card that was heard; any other may be another radio's.
+    pub belongs: bool,
 }
 
 impl Wizard {
@@ -145,11 +150,13 @@ impl Wizard {
         Wizard(Arc::new(Inner {
             file,
             session: Mutex::new(None),
+            busy: Mutex::new(()),
         }))
     }
 
     /// Listens anew. Blocking: cards and lines are looked for and opened.
     pub fn start(&self) -> Result<View> {
+        let _busy = self.busy();
         self.stop();
         let settings = self.settings()?;
         let places = Places::free(&settings)?;
@@ -179,7 +186,16 @@ impl Wizard {
     }
 
     /// The `[[radio]]` that is wished for; written into the file where that is wished for, too. Blocking.
+    /// Only what it has listened to: a name of alsa-lib's can be a file or a command, and a fob any file.
     pub fn write(&self, wish: &Wish) -> Result<Written> {
+        let _busy = self.busy();
+        let offered = match &*self.session() {
+            Some(session) => session.places.offers(wish),
+            None => Err(Unfit(
+                "The wizard has not listened yet. Have it find the radio first.".to_string(),
+            )),
+        };
+        offered?;
         write::write(self.0.file.as_deref(), wish)
     }
 
@@ -189,6 +205,10 @@ impl Wizard {
             Some(file) => Ok(Settings::read(file)?),
             None => Ok(Settings::default()),
         }
+    }
+
+    fn busy(&self) -> MutexGuard<'_, ()> {
+        self.0.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn session(&self) -> MutexGuard<'_, Option<Session>> {

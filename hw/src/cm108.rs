@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -90,6 +90,11 @@ pub struct Cm108Ptt {
 
 impl Cm108Ptt {
     pub fn open(hidraw: &Path, gpio: u8, active_low: bool) -> Result<Cm108Ptt, HwError> {
+        is_hidraw(hidraw)?;
+        Cm108Ptt::of_file(hidraw, gpio, active_low)
+    }
+
+    fn of_file(hidraw: &Path, gpio: u8, active_low: bool) -> Result<Cm108Ptt, HwError> {
         let what = format!("GPIO {gpio} of the CM108 {}", hidraw.display());
         let file = open(hidraw, &what)?;
         let copy = file
@@ -177,6 +182,11 @@ pub struct Cm108Carrier {
 
 impl Cm108Carrier {
     pub fn open(hidraw: &Path, key: Cm108Key) -> Result<Cm108Carrier, HwError> {
+        is_hidraw(hidraw)?;
+        Cm108Carrier::of_file(hidraw, key)
+    }
+
+    fn of_file(hidraw: &Path, key: Cm108Key) -> Result<Cm108Carrier, HwError> {
         let what = format!("the carrier of the CM108 {}", hidraw.display());
         let file = open(hidraw, &what)?;
         let mut carrier = Cm108Carrier {
@@ -271,6 +281,26 @@ fn input_report(hidraw: &File) -> io::Result<Report> {
     Report::of(&buffer[1..]).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
+/// No other file is written to, whatever path the settings name: what is opened gets five bytes at once.
+fn is_hidraw(path: &Path) -> Result<(), HwError> {
+    let what = format!("the CM108 {}", path.display());
+    let found = std::fs::metadata(path).map_err(|e| hw_error("opening", &what, e))?;
+    let (major, minor) = (
+        nix::sys::stat::major(found.rdev()),
+        nix::sys::stat::minor(found.rdev()),
+    );
+    let class = format!("/sys/dev/char/{major}:{minor}/subsystem");
+    let is_one = found.file_type().is_char_device()
+        && std::fs::read_link(class).is_ok_and(|class| class.ends_with("hidraw"));
+    match is_one {
+        true => Ok(()),
+        false => Err(HwError::Name(format!(
+            "{} is no hidraw device: write cm108:auto, or one of those `pttd devices` lists",
+            path.display()
+        ))),
+    }
+}
+
 fn open(hidraw: &Path, what: &str) -> Result<File, HwError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
@@ -358,8 +388,8 @@ mod tests {
         let file = folder.path().join("hidraw");
         for (active_low, [off, on]) in [(false, [0, 4]), (true, [4, 0])] {
             std::fs::write(&file, "").unwrap();
-            let mut ptt = Cm108Ptt::open(&file, 3, active_low).unwrap();
-            let second = Cm108Ptt::open(&file, 3, active_low);
+            let mut ptt = Cm108Ptt::of_file(&file, 3, active_low).unwrap();
+            let second = Cm108Ptt::of_file(&file, 3, active_low);
             assert!(matches!(second, Err(HwError::Busy { .. })));
             ptt.set(true).unwrap();
             ptt.set(false).unwrap();
@@ -370,15 +400,37 @@ mod tests {
             assert_eq!(levels, [off, on, off, on, off]);
             assert!(written.chunks(5).all(|report| report[3] == 4));
         }
-        assert!(Cm108Ptt::open(&file, 3, false).is_ok());
+        assert!(Cm108Ptt::of_file(&file, 3, false).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_no_hidraw_device_is_never_written_to() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for path in [file.path(), Path::new("/dev/null")] {
+            let refused = Cm108Ptt::open(path, 3, false).err().unwrap();
+            assert!(
+                refused.to_string().contains("is no hidraw device"),
+                "{refused}"
+            );
+            assert!(matches!(
+                Cm108Carrier::open(path, Cm108Key::Up),
+                Err(HwError::Name(_))
+            ));
+        }
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"");
+        let nowhere = Cm108Ptt::open(Path::new("/dev/hidraw99"), 3, false).err();
+        assert!(
+            matches!(nowhere, Some(HwError::Missing { .. })),
+            "{nowhere:?}"
+        );
     }
 
     #[test]
     fn a_fob_that_does_not_take_an_order_is_an_error() {
         let full = Path::new("/dev/full");
-        let error = Cm108Ptt::open(full, 3, false).err();
+        let error = Cm108Ptt::of_file(full, 3, false).err();
         assert!(matches!(error, Some(HwError::Io { .. })), "{error:?}");
-        let nowhere = Cm108Ptt::open(Path::new("/dev/hidraw99"), 3, false).err();
+        let nowhere = Cm108Ptt::of_file(Path::new("/dev/hidraw99"), 3, false).err();
         assert!(
             matches!(nowhere, Some(HwError::Missing { .. })),
             "{nowhere:?}"
@@ -390,7 +442,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("hidraw");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let mut carrier = Cm108Carrier::open(&pipe, Cm108Key::Down).unwrap();
+        let mut carrier = Cm108Carrier::of_file(&pipe, Cm108Key::Down).unwrap();
         let mut device = OpenOptions::new().write(true).open(&pipe).unwrap();
         assert!(!carrier.is_up().unwrap());
         let table = [

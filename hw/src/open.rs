@@ -33,11 +33,7 @@ pub fn open_ptt(
 ) -> Result<Box<dyn Ptt>, HwError> {
     match spec {
         PttSpec::None => Ok(Box::new(NoPtt)),
-        PttSpec::Serial {
-            port,
-            line,
-            active_low,
-        } => Ok(Box::new(ports.ptt(port, *line, *active_low)?)),
+        PttSpec::Serial { port, line } => Ok(Box::new(ports.ptt(port, *line)?)),
         PttSpec::Gpio { line, active_low } => {
             Ok(Box::new(gpio::Output::open(line, *active_low, "pttd PTT")?))
         }

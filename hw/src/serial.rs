@@ -57,51 +57,34 @@ impl Levels {
 }
 
 impl SerialPorts {
-    /// With RTS and DTR down, where nobody here has it open.
-    pub fn open(&self, path: &Path) -> Result<Arc<SerialPort>, HwError> {
-        self.open_with(path, None)
-    }
-
-    /// Opened unkeyed: an active-low line is not lowered first.
-    pub fn ptt(
-        &self,
-        path: &Path,
-        line: SerialOutput,
-        active_low: bool,
-    ) -> Result<SerialPtt, HwError> {
-        let port = self.open_with(path, active_low.then_some(line))?;
-        let mut ptt = SerialPtt {
-            port,
-            line,
-            active_low,
-        };
+    /// Opened unkeyed.
+    pub fn ptt(&self, path: &Path, line: SerialOutput) -> Result<SerialPtt, HwError> {
+        let port = self.open(path)?;
+        let mut ptt = SerialPtt { port, line };
         ptt.set(false)?;
         Ok(ptt)
     }
 
-    fn open_with(
-        &self,
-        path: &Path,
-        raised: Option<SerialOutput>,
-    ) -> Result<Arc<SerialPort>, HwError> {
+    /// With RTS and DTR down, where nobody here has it open.
+    pub fn open(&self, path: &Path) -> Result<Arc<SerialPort>, HwError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let known = open.get(path).and_then(Weak::upgrade);
         if let Some(port) = known.filter(|port| !port.gone.load(Ordering::Relaxed)) {
             return Ok(port);
         }
-        let port = Arc::new(SerialPort::open(path, raised)?);
+        let port = Arc::new(SerialPort::open(path)?);
         open.insert(path.to_path_buf(), Arc::downgrade(&port));
         Ok(port)
     }
 }
 
 impl SerialPort {
-    fn open(path: &Path, raised: Option<SerialOutput>) -> Result<SerialPort, HwError> {
+    fn open(path: &Path) -> Result<SerialPort, HwError> {
         let what = format!("the serial port {}", path.display());
         let failed = |error: io::Error| hw_error("opening", &what, error);
         let port = serial2::SerialPort::open(path, serial2::KeepSettings).map_err(failed)?;
         let clear = |line, set: fn(&serial2::SerialPort, bool) -> io::Result<()>| {
-            set(&port, raised == Some(line)).map_err(|source| HwError::Io {
+            set(&port, false).map_err(|source| HwError::Io {
                 doing: format!("setting {line} of {what}"),
                 source,
             })
@@ -198,12 +181,11 @@ impl SerialPort {
 pub struct SerialPtt {
     port: Arc<SerialPort>,
     line: SerialOutput,
-    active_low: bool,
 }
 
 impl Ptt for SerialPtt {
     fn set(&mut self, keyed: bool) -> Result<(), HwError> {
-        self.port.set(self.line, keyed != self.active_low)
+        self.port.set(self.line, keyed)
     }
 }
 
@@ -245,9 +227,7 @@ mod tests {
     fn a_port_that_is_not_there_is_missing() {
         let ports = SerialPorts::default();
         let nowhere = Path::new("/dev/no-such-port");
-        for ptt in [true, false] {
-            let error = ports.ptt(nowhere, SerialOutput::Rts, ptt).err();
-            assert!(matches!(error, Some(HwError::Missing { .. })), "{error:?}");
-        }
+        let error = ports.ptt(nowhere, SerialOutput::Rts).err();
+        assert!(matches!(error, Some(HwError::Missing { .. })), "{error:?}");
     }
 }

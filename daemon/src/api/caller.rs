@@ -86,6 +86,16 @@ impl Caller {
         }
     }
 
+    /// Whether they may talk on this channel now.
+    pub fn may_talk(&self, roster: &Roster, channel: &ChannelId) -> bool {
+        match self {
+            Caller::Operator => true,
+            Caller::Person(person) => roster
+                .rights(&person.user, channel)
+                .is_some_and(|rights| rights.talk),
+        }
+    }
+
     /// Who they are, for a sentence.
     pub fn name(&self) -> &str {
         match self {

@@ -136,6 +136,7 @@ impl Look {
 /// Sends 1 kHz at -10 dBFS out, where the radio is idle.
 #[utoipa::path(post, path = "/radios/{radio}/test-tone", params(("radio" = String, Path)), security(("bearer" = [])), request_body = TestTone, responses(
     (status = 204),
+    (status = 403, body = ProblemText),
     (status = 404, body = ProblemText),
     (status = 409, body = ProblemText),
     (status = 422, body = ProblemText),
@@ -151,7 +152,7 @@ pub async fn test_tone(
             "A test tone lasts 1 to {LONGEST_TONE_MS} ms."
         )));
     }
-    let radio = dispatched(&api, &caller, &id).await?;
+    let radio = talked_on(&api, &caller, &id).await?;
     let length = Duration::from_millis(tone.ms);
     radios(&api)?.test_tone(&id, Some(length)).await?;
     let text = format!(
@@ -183,6 +184,7 @@ pub async fn stop_test_tone(
 /// Keys the handheld of a simulated radio, or lets go of it.
 #[utoipa::path(post, path = "/radios/{radio}/handheld", params(("radio" = String, Path)), security(("bearer" = [])), request_body = HandheldBody, responses(
     (status = 204),
+    (status = 403, body = ProblemText),
     (status = 404, body = ProblemText),
     (status = 409, body = ProblemText),
 ))]
@@ -192,7 +194,7 @@ pub async fn handheld(
     Path(id): Path<String>,
     Body(does): Body<HandheldBody>,
 ) -> Result<StatusCode, Problem> {
-    dispatched(&api, &caller, &id).await?;
+    talked_on(&api, &caller, &id).await?;
     let play = does.play.map(|says| match says {
         Says::Speech => HandheldSound::Speech,
         Says::Tone => HandheldSound::Tone,
@@ -240,6 +242,18 @@ async fn dispatched(api: &Api, caller: &Caller, id: &str) -> Result<RadioStatus,
             radio.channel_name
         ))),
         _ => Err(Refusal::Unknown.into()),
+    }
+}
+
+/// The same, where they may talk: it goes on the air, or onto the channel.
+async fn talked_on(api: &Api, caller: &Caller, id: &str) -> Result<RadioStatus, Problem> {
+    let radio = dispatched(api, caller, id).await?;
+    match caller.may_talk(&api.roster(), &radio.channel_id) {
+        true => Ok(radio),
+        false => Err(Problem::forbidden(format!(
+            "You may listen on {}, but not talk.",
+            radio.channel_name
+        ))),
     }
 }
 

@@ -61,7 +61,7 @@ pub async fn write(
     let wizard = wizard(&api)?;
     let for_writing = wizard.clone();
     let name = wish.name.trim().to_string();
-    let written = off_the_threads(move || for_writing.write(&wish)).await?;
+    let mut written = off_the_threads(move || for_writing.write(&wish)).await?;
     if written.written {
         wizard.stop();
         let text = format!("connected the radio {name}");
@@ -69,7 +69,12 @@ pub async fn write(
         running
             .journal
             .note(caller.by().did("radio_added", text).on(&channel));
-        running.radios.reload().await?;
+        // It is in the file, whatever comes of it now.
+        if let Err(error) = running.radios.reload().await {
+            tracing::warn!(why = format!("{error:#}"), "the new radio is not up");
+            let why = format!("The radio is in the settings, but did not come up: {error:#}.");
+            written.problem = Some(why);
+        }
     }
     Ok(Json(written))
 }

@@ -22,7 +22,7 @@ mod visit;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -37,6 +37,9 @@ use outputs::Output;
 
 /// A guardian that `pttd run` started waits so long for the next pttd.
 const ALONE: Duration = Duration::from_secs(5);
+/// For whoever has the lines to let go of them. Then it ends, and systemd starts it again.
+const FREE_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Args)]
 pub struct Guardian {
@@ -62,7 +65,7 @@ impl Guardian {
         log::start(settings.log.format)?;
         let wires = Wires::of(&settings);
         let path = settings.guardian_socket();
-        let lock = lock(&path)?.with_context(|| {
+        let lock = lock_soon(&path)?.with_context(|| {
             format!(
                 "another guardian, or pttd unkey, has {}: only one can own the PTT lines",
                 path.display()
@@ -116,6 +119,18 @@ impl Wires {
     /// Nothing to own.
     pub fn is_empty(&self) -> bool {
         self.outputs.is_empty() && self.ports.is_empty()
+    }
+}
+
+/// One that is going, and `pttd unkey`, have it for some more milliseconds.
+fn lock_soon(socket: &Path) -> Result<Option<Flock<File>>> {
+    let end = Instant::now() + FREE_WITHIN;
+    loop {
+        let lock = lock(socket)?;
+        if lock.is_some() || Instant::now() >= end {
+            return Ok(lock);
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 

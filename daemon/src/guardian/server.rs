@@ -122,7 +122,15 @@ impl Server {
         Ok(server)
     }
 
+    /// However it ends, the lines are down: a CM108 would stay as it was.
     pub fn run(mut self) -> Result<()> {
+        let ended = self.go_round();
+        notify(NotifyState::Stopping);
+        self.finish();
+        ended
+    }
+
+    fn go_round(&mut self) -> Result<()> {
         let began = Instant::now();
         while !self.stop {
             self.wait()?;
@@ -143,8 +151,6 @@ impl Server {
                 notify(NotifyState::Ready);
             }
         }
-        notify(NotifyState::Stopping);
-        self.finish();
         Ok(())
     }
 

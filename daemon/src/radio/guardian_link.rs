@@ -22,6 +22,7 @@ use pttd_hw::HwError;
 use pttd_hw::spec::SerialInput;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::thread::go_before_others;
 use crate::config::{Settings, StartGuardian};
 use crate::guardian::Wires;
 use crate::guardian::protocol::{Ask, Inputs, Line, Purpose, Socket, Tell, monotonic_ns};
@@ -143,7 +144,11 @@ impl Link {
         };
         let thread = std::thread::Builder::new()
             .name("guardian link".to_string())
-            .spawn(move || keeper.run())
+            .spawn(move || {
+                // It judges by the clock, and is the one that takes a transmitter off the air.
+                go_before_others();
+                keeper.run();
+            })
             .context("starting the guardian's link")?;
         Ok(Arc::new(Link {
             shared,
@@ -483,6 +488,7 @@ impl Keeper {
         let event = Event::Line {
             keyed: line.keyed,
             fault: line.fault.is_some(),
+            locked: line.locked,
         };
         (self.setup.report)(&line.radio, event);
     }

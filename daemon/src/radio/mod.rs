@@ -335,6 +335,7 @@ impl Inner {
             let event = Event::Line {
                 keyed: line.keyed,
                 fault: line.fault.is_some(),
+                locked: line.locked,
             };
             let _ = self.around.events.try_send((*number, event));
         }

@@ -98,8 +98,9 @@ fn run<P: Part>(part: &mut P, stop: &AtomicBool) {
     }
 }
 
-/// Sound that is late is lost. Where the kernel does not allow it, it is said once.
-fn go_before_others() {
+/// Sound that is late is lost, and a guardian that hangs is noticed late. Where the kernel does not allow it, it is
+/// said once.
+pub fn go_before_others() {
     static TOLD: Once = Once::new();
     let outcome = ThreadPriorityValue::try_from(PRIORITY)
         .map_err(|error| error.to_string())
@@ -115,8 +116,8 @@ fn go_before_others() {
         TOLD.call_once(|| {
             tracing::warn!(
                 error,
-                "radios' threads may not go before others, so sound may stutter while the box is busy: let pttd \
-                 use real-time priorities (LimitRTPRIO=20 in its unit, or CAP_SYS_NICE)"
+                "radios' threads may not go before others, so while the box is busy sound may stutter, and a guardian \
+                 that hangs keeps a radio keyed for longer: let pttd use real-time priorities (LimitRTPRIO=20 in its unit, or CAP_SYS_NICE)"
             );
         });
     }

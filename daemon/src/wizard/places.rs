@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pttd_core::radio::wizard;
-use pttd_hw::devices::SoundDevice;
+use pttd_hw::devices::{Gpio, SoundDevice};
 use pttd_hw::serial::SerialPorts;
 use pttd_hw::spec::{
-    CarrierSpec, Claim, Detector, PttSpec, Side, SoundSpec, carrier_claims, ptt_claims,
-    sound_claims,
+    Bias, CarrierSpec, Claim, Detector, PttSpec, Side, SoundSpec, carrier_claims, lamp_claims,
+    ptt_claims, sound_claims,
 };
 use pttd_hw::{Capture, Carrier, HwError, Inputs, open_capture, open_carrier};
 
-use super::PttView;
+use super::{PttView, Unfit, Wish};
 use crate::config::Settings;
 
 /// Simulated radios in this folder, each the socket of one, are found as if they were wired to the box.
 const BENCH: &str = "PTTD_BENCH";
 /// A finger is slower.
 const DEBOUNCE: Duration = Duration::from_millis(10);
+/// What a Raspberry Pi's GPIO chips are called.
+const PI: [&str; 2] = ["pinctrl-bcm", "pinctrl-rp1"];
+/// Its header's lines that have no second use: the others are I2C, SPI, the console and the sound of a HAT.
+const PI_FREE: [u32; 13] = [4, 5, 6, 12, 13, 16, 17, 22, 23, 24, 25, 26, 27];
 
 #[derive(Default)]
 pub struct Places {
@@ -115,16 +119,10 @@ impl Places {
                 self.add_output(&format!("{outputs}#{line}"), name, &path);
             }
         }
-        for line in devices.gpio.iter().filter(|line| line.used_by.is_none()) {
-            let name = match &line.name {
-                Some(name) => format!("GPIO {name}"),
-                None => format!("GPIO {} of {}", line.offset, line.chip),
-            };
-            // An output may hold something up: it is not touched. Inputs are pulled up, for the open collectors
-            // that receivers have; one that is driven does not mind.
-            if !line.output {
-                self.add_wire(&format!("!{}", line.gpio), name.clone(), &line.chip);
-            }
+        for line in devices.gpio.iter().filter(|line| may_be_asked_for(line)) {
+            let name = line.name.as_deref().unwrap_or_default();
+            let name = format!("GPIO {name}");
+            self.add_wire(&line.gpio, name.clone(), &line.chip);
             self.add_output(&line.gpio, name, &line.chip);
         }
     }
@@ -214,8 +212,40 @@ impl Places {
         let views = ptts.iter().map(|ptt| PttView {
             ptt: ptt.spec.to_string(),
             name: ptt.name.clone(),
+            belongs: ptt.device == sound.device,
         });
         views.collect()
+    }
+
+    /// Whether all that is wished for is here, in either polarity.
+    pub fn offers(&self, wish: &Wish) -> Result<(), Unfit> {
+        let Wish {
+            sound,
+            carrier,
+            ptt,
+            ..
+        } = wish;
+        let mut sounds = self.sounds.iter();
+        let mut wires = self.wires.iter();
+        let mut ptts = self.ptts.iter();
+        let plain = |text: &str| text.strip_prefix('!').unwrap_or(text).to_string();
+        let offered = [
+            (sound, sounds.any(|one| one.spec.to_string() == *sound)),
+            (
+                carrier,
+                carrier == "vox" || wires.any(|one| one.carrier(false) == plain(carrier)),
+            ),
+            (
+                ptt,
+                ptt == "none" || ptts.any(|one| one.spec.to_string() == plain(ptt)),
+            ),
+        ];
+        match offered.iter().find(|(_, is)| !is) {
+            None => Ok(()),
+            Some((what, _)) => Err(Unfit(format!(
+                "The wizard did not find {what}. Start it again, or write it into the settings file by hand."
+            ))),
+        }
     }
 }
 
@@ -249,7 +279,16 @@ impl Wire {
             sound: SoundSpec::Simulated,
             debounce: DEBOUNCE,
         };
-        open_carrier(&self.spec, &inputs)
+        open_carrier(&self.as_it_is(), &inputs)
+    }
+
+    /// A pull-up would key what hangs on the line where it is no input at all but a PTT that nobody wrote down.
+    fn as_it_is(&self) -> CarrierSpec {
+        let mut spec = self.spec.clone();
+        if let CarrierSpec::One(Detector::Gpio { bias, .. }) = &mut spec {
+            *bias = Bias::AsIs;
+        }
+        spec
     }
 
     /// As it goes into the settings.
@@ -261,6 +300,21 @@ impl Wire {
             (true, None) => format!("!{text}"),
         }
     }
+}
+
+/// Asking for a line makes it a GPIO, whatever it was, and the kernel does not say what that is: on many boards
+/// the SD card and the Wi-Fi look free. So just those lines that somebody has named, and of a Raspberry Pi's those
+/// of its header. What is an output holds something up, and is left alone.
+fn may_be_asked_for(line: &Gpio) -> bool {
+    let is_a_pi = PI.iter().any(|label| line.chip.starts_with(label));
+    line.used_by.is_none()
+        && !line.output
+        && match &line.name {
+            Some(name) if is_a_pi => {
+                PI_FREE.contains(&line.offset) && *name == format!("GPIO{}", line.offset)
+            }
+            name => name.is_some(),
+        }
 }
 
 /// An output cannot be the input that was heard.
@@ -296,6 +350,10 @@ impl Taken {
             taken.claims.extend(sound_claims(&desk.sound, desk.side));
             taken.add(&desk.button);
         }
+        let lamps = settings.lamp.iter();
+        taken
+            .claims
+            .extend(lamps.flat_map(|lamp| lamp_claims(&lamp.line)));
         taken
     }
 
@@ -327,4 +385,89 @@ impl Taken {
 /// Under one name, however it is called.
 fn device_file(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_not_there| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(sound: &str, carrier: &str, ptt: &str) -> Wish {
+        Wish {
+            name: "Hall".to_string(),
+            channel_id: "ops".to_string(),
+            sound: sound.to_string(),
+            side: "mono".to_string(),
+            carrier: carrier.to_string(),
+            vox_threshold: None,
+            ptt: ptt.to_string(),
+            write: true,
+        }
+    }
+
+    #[test]
+    fn only_what_was_listened_to_may_be_written() {
+        let mut places = Places::default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hall.sock");
+        std::fs::write(&path, "").unwrap();
+        places.add_bench(folder.path()).unwrap();
+        places.add_wire("gpio:COR1", "GPIO COR1".to_string(), "chip");
+        places.add_output("gpio:PTT1", "GPIO PTT1".to_string(), "chip");
+        let there = format!("bench:{}", path.display());
+        for (carrier, ptt) in [
+            ("vox", "none"),
+            ("gpio:COR1", "gpio:PTT1"),
+            ("!gpio:COR1", "!gpio:PTT1"),
+            (there.as_str(), there.as_str()),
+        ] {
+            let offered = places.offers(&wish(&there, carrier, ptt));
+            assert!(offered.is_ok(), "{carrier} {ptt}");
+        }
+        for (sound, carrier, ptt) in [
+            ("pcm:file:'|reboot',raw", "vox", "none"),
+            ("card:Device", "vox", "none"),
+            (there.as_str(), "gpio:COR2", "none"),
+            (there.as_str(), "gpio:COR1 and vox", "none"),
+            (there.as_str(), "always", "none"),
+            (there.as_str(), "vox", "cm108:/etc/passwd"),
+            (there.as_str(), "vox", "!!gpio:PTT1"),
+        ] {
+            let offered = places.offers(&wish(sound, carrier, ptt));
+            assert!(offered.is_err(), "{sound} {carrier} {ptt}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_listened_to_as_it_is_and_only_where_that_breaks_nothing() {
+        let line = |chip: &str, offset: u32, name: &str| Gpio {
+            gpio: format!("gpio:{name}"),
+            chip: chip.to_string(),
+            offset,
+            name: (!name.is_empty()).then(|| name.to_string()),
+            output: false,
+            used_by: None,
+        };
+        for (asked, line) in [
+            (true, line("pinctrl-bcm2711", 17, "GPIO17")),
+            (true, line("pinctrl-rp1", 5, "GPIO5")),
+            (true, line("gpio-sim.0", 1, "COR1")),
+            // A HAT's sound, the console, the SD card.
+            (false, line("pinctrl-bcm2711", 18, "GPIO18")),
+            (false, line("pinctrl-bcm2835", 14, "TXD1")),
+            (false, line("pinctrl-bcm2711", 34, "WL_CLK")),
+            (false, line("300b000.pinctrl", 7, "")),
+        ] {
+            assert_eq!(may_be_asked_for(&line), asked, "{line:?}");
+        }
+        let output = Gpio {
+            output: true,
+            ..line("gpio-sim.0", 1, "COR1")
+        };
+        assert!(!may_be_asked_for(&output));
+        let mut places = Places::default();
+        places.add_wire("gpio:COR1", "GPIO COR1".to_string(), "chip");
+        let wire = &places.wires[0];
+        assert_eq!(wire.as_it_is().to_string(), "gpio:COR1#as-is");
+        assert_eq!(wire.carrier(true), "!gpio:COR1");
+    }
 }

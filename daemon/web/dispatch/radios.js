@@ -10,19 +10,23 @@ import { clock, words } from './words.js';
 
 // A box that has none is asked now and then; one that has some tells ten times a second.
 const NONE_EVERY_MS = 60000;
+const AGAIN_MS = 2000;
 
 export class Radios {
   /** As the box told them last. */
   all = [];
   #timer = 0;
+  /** Counts starts and stops: an answer to what was asked before one is for nobody. */
+  #turn = 0;
   #live = new Live({ tell: (radios) => this.#tell(radios), broken: (_, status) => this.#broken(status) });
 
   start() {
     this.stop();
-    this.#look();
+    this.#look(this.#turn);
   }
 
   stop() {
+    this.#turn += 1;
     clearTimeout(this.#timer);
     this.#live.stop();
   }
@@ -33,25 +37,27 @@ export class Radios {
     this.#tell([]);
   }
 
-  async #look() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), NONE_EVERY_MS);
+  async #look(turn) {
+    let again = NONE_EVERY_MS;
     try {
       const { radios } = await (await ask('/radios')).json();
+      if (turn !== this.#turn) return;
       this.#tell(radios);
+      if (radios.length) return this.#live.start();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (turn !== this.#turn) return;
+      if (error.status === 401 || error.status === 403) return this.end();
+      if (this.all.length) this.#broken(error.status);
+      again = AGAIN_MS;
     }
+    this.#timer = setTimeout(() => this.#look(turn), again);
   }
 
   #tell(radios) {
     this.all = radios;
     byId('radios').hidden = radios.length === 0;
-    if (radios.length && this.#timer) {
-      clearTimeout(this.#timer);
-      this.#timer = 0;
-      this.#live.start();
-    }
+    attribute(byId('radios'), 'data-stale', null);
     const rows = radios.map(({ id, name, channelName }) => ({ id, name, channelName }));
     relist(byId('radio-list'), rows, (row) => {
       const item = make('li', {},
@@ -87,6 +93,7 @@ export class Radios {
 
   #broken(status) {
     // Gone from this dispatcher, or from the box.
-    if (status === 401 || status === 403) this.end();
+    if (status === 401 || status === 403) return this.end();
+    attribute(byId('radios'), 'data-stale', 'true');
   }
 }

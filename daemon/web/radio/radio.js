@@ -34,7 +34,7 @@ const before = new Map();
 const entry = new Entry({ connect: (device) => link.connect(device), leave, say });
 const link = new Link({ welcome, receive, cut, refused: (sentence) => entry.signedOut(sentence), changed: draw });
 const live = new Live({ tell, broken });
-const wizard = new Wizard({ api, channels: () => channels, done: (sentence) => say(sentence) });
+const wizard = new Wizard({ api, channels: () => channels, done: say });
 /** What this person may join: where a radio can be put. */
 let channels = [];
 

@@ -118,14 +118,12 @@ export class Strip {
   }
 
   #silence(name) {
-    const select = make('select', { className: 'silence', 'aria-label': words.silenceLabel(name) });
-    select.append(make('option', { value: '', textContent: words.silence }));
+    const select = make('select', { 'aria-label': words.silenceLabel(name) });
     for (const n of MINUTES) select.append(make('option', { value: String(n), textContent: words.minutes(n) }));
-    select.addEventListener('change', () => {
-      if (select.value) this.on.silence(this.radio, Number(select.value));
-      select.value = '';
-    });
-    return select;
+    // By a button: with arrow keys a select changes before one has chosen.
+    const go = make('button', { type: 'button', textContent: words.silence });
+    go.addEventListener('click', () => this.on.silence(this.radio, Number(select.value)));
+    return make('span', { className: 'silence' }, go, select);
   }
 }
 

@@ -17,8 +17,10 @@ export class Wizard {
   written = null;
   #timer = 0;
   #shown = '';
+  /** Counts what was asked for: an answer to what is over is not drawn. */
+  #turn = 0;
 
-  /** `api(path, options)`; `channels()`: those this person may join; `done(sentence)`. */
+  /** `api(path, options)`; `channels()`: those this person may join; `done(sentence, kind)`. */
   constructor({ api, channels, done }) {
     Object.assign(this, { api, channels, done });
     this.dialog = byId('wizard');
@@ -39,6 +41,7 @@ export class Wizard {
   /** Nobody looks: the box need not listen. */
   end() {
     clearTimeout(this.#timer);
+    this.#turn += 1;
     if (this.view && LISTENING.includes(this.view.step)) this.api('/wizard', { method: 'DELETE' }).catch(() => {});
     this.view = null;
     if (this.dialog.open) this.dialog.close();
@@ -74,13 +77,19 @@ export class Wizard {
 
   async #ask(options) {
     clearTimeout(this.#timer);
+    const turn = this.#turn;
     try {
       const view = await this.api('/wizard', options);
-      if (!this.dialog.open) return;
+      // Closed meanwhile: the box has begun to listen, and nobody looks.
+      if (turn !== this.#turn) {
+        if (options?.method === 'POST' && !this.dialog.open) this.api('/wizard', { method: 'DELETE' }).catch(() => {});
+        return;
+      }
       this.view = view;
       if (LISTENING.includes(view.step)) this.#timer = setTimeout(() => this.#ask(), LOOK_EVERY_MS);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (turn !== this.#turn) return;
       this.view = { step: 'failed', problem: error.message, sounds: [], lines: [], found: null, heardMs: 0 };
     }
     this.#draw();
@@ -127,7 +136,9 @@ export class Wizard {
     const field = (word, control) => make('label', {}, make('span', { textContent: word }), control);
     const name = make('input', { name: 'name', maxLength: 64, autocomplete: 'off', required: true });
     const channel = make('select', { name: 'channel' }, make('option', { value: '', textContent: w.choose }), ...this.channels().filter((each) => !each.echo).map((each) => make('option', { value: each.channelId, textContent: each.name })));
-    const ptt = make('select', { name: 'ptt' }, ...found.ptts.map((each) => make('option', { value: each.ptt, textContent: `${each.name} (${each.ptt})` })),
+    // The wrong line keys another radio: none is taken for granted that is not in the card's own device.
+    const sure = found.ptts[0]?.belongs;
+    const ptt = make('select', { name: 'ptt' }, ...(sure ? [] : [make('option', { value: '', textContent: w.choose })]), ...found.ptts.map((each) => make('option', { value: each.ptt, textContent: `${each.name} (${each.ptt})` })),
       make('option', { value: 'none', textContent: w.noPtt }));
     const carrier = make('select', { name: 'carrier' }, ...[...new Set([found.carrier, ...found.also, 'vox'])].map((each) => make('option', { value: each, textContent: each })));
     const low = make('input', { name: 'low', type: 'checkbox' });
@@ -150,7 +161,7 @@ export class Wizard {
     });
     const ask = async (really) => {
       text(error, '');
-      if (!name.value.trim() || !channel.value) return text(error, w.fill);
+      if (!name.value.trim() || !channel.value || !ptt.value) return text(error, w.fill);
       try {
         this.written = await this.api('/wizard/radio', { method: 'POST', body: wish(really) });
       } catch (refused) {
@@ -160,11 +171,11 @@ export class Wizard {
       out.hidden = false;
       out.value = this.written.text;
       const { written, file, problem } = this.written;
-      text(told, written ? w.written(file) : !really ? w.text : [problem, file ? w.byHand(file) : w.noFile].filter(Boolean).join(' '));
+      text(told, written ? problem ?? w.written(file) : !really ? w.text : [problem, file ? w.byHand(file) : w.noFile].filter(Boolean).join(' '));
       attribute(this.dialog, 'data-step', written ? 'written' : 'found');
       write.hidden = written;
       show.hidden = written;
-      if (written) this.done(w.written(file));
+      if (written) this.done(problem ?? w.written(file), problem ? 'bad' : 'good');
     };
     const form = make('form', { noValidate: true },
       make('dl', { className: 'found' },

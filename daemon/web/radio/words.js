@@ -79,7 +79,7 @@ export const words = {
   toneTitle: (name) => `Test tone on ${name}?`,
   toneWords: (name, channel) => `${name} transmits 1 kHz on the air for 5 s, to everyone on its frequency. It does so only while ${channel} is idle.`,
   toneGo: (name) => `Transmit on ${name}`,
-  silence: 'Silence …',
+  silence: 'Silence for',
   silenceLabel: (name) => `Silence the receiver of ${name} for`,
   minutes: (n) => `${n} min`,
   lift: (ms) => `Hear it again (${clock(ms)})`,
@@ -148,7 +148,7 @@ export const words = {
     byHand: (file) => `Put the text at the end of ${file} yourself, then run: pttd radio reload`,
     noFile: 'Put the text into one and start pttd with --config.',
     levels: (rms, peak, noise) => `speech ${rms}, peaks ${peak}, noise ${noise}`,
-    fill: 'Give it a name and a channel.',
+    fill: 'Give it a name, a channel and its PTT line.',
   },
 };
 

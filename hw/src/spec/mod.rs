@@ -35,10 +35,10 @@ pub enum PttSpec {
         gpio: u8,
         active_low: bool,
     },
+    /// Never keyed by a line that falls: the kernel drops the lines of whoever dies.
     Serial {
         port: PathBuf,
         line: SerialOutput,
-        active_low: bool,
     },
     Bench(PathBuf),
 }
@@ -183,6 +183,10 @@ impl FromStr for PttSpec {
                     active_low,
                 })
             }
+            "serial" if active_low => Err(HwError::Name(format!(
+                "{text:?}: a serial port's lines fall when the guardian dies and when the machine starts, and that \
+                 would key: wire it so that the raised line keys, and leave out the !"
+            ))),
             "serial" => {
                 let (port, line) = suffixed(name);
                 let line = match line {
@@ -197,7 +201,6 @@ impl FromStr for PttSpec {
                 Ok(PttSpec::Serial {
                     port: path(port, text)?,
                     line,
-                    active_low,
                 })
             }
             "bench" if !active_low => Ok(PttSpec::Bench(path(name, text)?)),
@@ -217,11 +220,7 @@ impl fmt::Display for PttSpec {
                 gpio,
                 active_low,
             } => write!(f, "{}cm108:{device}#{gpio}", not(active_low)),
-            PttSpec::Serial {
-                port,
-                line,
-                active_low,
-            } => write!(f, "{}serial:{}#{line}", not(active_low), port.display()),
+            PttSpec::Serial { port, line } => write!(f, "serial:{}#{line}", port.display()),
             PttSpec::Bench(path) => write!(f, "bench:{}", path.display()),
         }
     }

@@ -18,7 +18,7 @@ fn a_ptt_line_reads_as_it_is_written() {
         "!cm108:/dev/hidraw0#1",
         "cm108:usb:1-1.2#4",
         "serial:/dev/ttyUSB0#rts",
-        "!serial:/dev/ttyS0#dtr",
+        "serial:/dev/ttyS0#dtr",
         "bench:/tmp/air.sock",
     ] {
         assert_eq!(text.parse::<PttSpec>().unwrap().to_string(), text);
@@ -60,6 +60,7 @@ fn what_means_nothing_is_refused_with_what_would() {
     assert!(sentence::<PttSpec>("cm108:auto#5").contains("#1 to #4"));
     assert!(sentence::<PttSpec>("cm108:hidraw0").contains("/dev/hidraw0"));
     assert!(sentence::<PttSpec>("serial:/dev/ttyUSB0").contains("#rts or #dtr"));
+    assert!(sentence::<PttSpec>("!serial:/dev/ttyS0#rts").contains("leave out the !"));
     assert!(sentence::<PttSpec>("serial:ttyUSB0#rts").contains("starts with /"));
     assert!(sentence::<SoundSpec>("card:0").contains("change their numbers"));
     assert!(sentence::<SoundSpec>("hw:0").contains("card:ID"));

@@ -109,14 +109,16 @@ impl Edge {
             if !self.radios.contains_key(&id) {
                 self.next_transport += 1;
                 let transport = TransportId(self.next_transport);
-                let new = Radio::new(settings, transport);
-                self.outputs.push_back(Output::RadioPlace {
-                    radio: id,
-                    transport,
-                    route: None,
-                });
-                self.radios.insert(id, new);
+                self.radios.insert(id, Radio::new(settings, transport));
             }
+        }
+        // Also of those that stay: their threads may be others, where only wires or sound have changed.
+        for (radio, r) in &self.radios {
+            self.outputs.push_back(Output::RadioPlace {
+                radio: *radio,
+                transport: r.transport,
+                route: r.place.route,
+            });
         }
         self.set_routes();
     }
@@ -169,7 +171,7 @@ impl Edge {
                 self.tell_keying(radio, keying::Input::Ready(ready), now);
             }
             Event::Drained { at } => self.tell_keying(radio, keying::Input::Drained { at }, now),
-            Event::Line { keyed, fault } => {
+            Event::Line { keyed, fault, .. } => {
                 self.tell_keying(radio, keying::Input::Line { keyed, fault }, now);
             }
             Event::TestTone { length } => {
@@ -237,9 +239,7 @@ impl Edge {
 
     /// Serves what is due, and lets each machine know what has become of the others.
     pub(super) fn settle(&mut self, now: Instant) {
-        if self.radios.is_empty() {
-            return;
-        }
+        // Where no radio is left as well: what is due and not served would be due for ever.
         self.settle_guards(now);
         let ids: Vec<RadioId> = self.radios.keys().copied().collect();
         for _ in 0..ROUNDS {
@@ -287,12 +287,15 @@ impl Edge {
         let channel = self.channels.get(&r.settings.channel);
         let is_radio = r.settings.kind == Kind::Radio;
         let used = channel.is_some_and(|c| c.floor.talk().is_some());
+        // Also one who is not believed just now, in deaf time: nobody is to be talked over.
+        let carrier = r.receiver && r.carrier && !r.squelch.is_stuck();
+        let hears = carrier || r.squelch.hears();
         let told = Told {
             // A desk has two ears and a mouth of its own.
             transmitting: is_radio && (r.keying.is_keyed() || r.keying.is_line_up()),
             held_off: is_radio && channel.is_some_and(|c| c.guard.is_holding_off()),
             used,
-            clear: !used && !r.squelch.hears(),
+            clear: !used && !hears,
         };
         let before = std::mem::replace(&mut r.told, told);
         if before.transmitting != told.transmitting {
@@ -323,7 +326,7 @@ impl Edge {
         while let Some(r) = self.radios.get_mut(&radio)
             && let Some(output) = r.keying.poll_output()
         {
-            let sends = r.sends.map(|(_, who)| who);
+            let sends = r.sends;
             let id = r.settings.id.clone();
             let channel = r.settings.channel.clone();
             match output {
@@ -343,9 +346,10 @@ impl Edge {
                         self.send(to, message);
                     }
                 }
-                keying::Output::TimedOut { .. } => {
+                keying::Output::TimedOut { transmission } => {
                     tracing::warn!(radio = %id, "the transmitter was on for as long as it may, unkeyed");
-                    r.timed_out = sends;
+                    let sent = sends.filter(|(sent, _)| Some(*sent) == transmission);
+                    r.timed_out = sent.map(|(_, who)| who);
                     r.cuts = true;
                 }
             }
@@ -384,6 +388,12 @@ impl Edge {
 
     fn follow_talk(&mut self, radio: RadioId, now: Instant) {
         let talk = self.heard_by(radio);
+        let Some(r) = self.radios.get_mut(&radio) else {
+            return;
+        };
+        // A TOT that is due is of whoever talked until now.
+        r.keying.handle_timeout(now);
+        self.follow_keying(radio);
         let Some(r) = self.radios.get_mut(&radio) else {
             return;
         };

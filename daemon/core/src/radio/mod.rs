@@ -130,10 +130,12 @@ pub enum Event {
     Drained {
         at: Instant,
     },
-    /// The guardian says the PTT line is up, or down; `fault` where it could not do as told.
+    /// The guardian says the PTT line is up, or down; `fault` where it could not do as told, `locked` where it keeps
+    /// it down, whoever orders what: past the TOT, or because somebody stopped it.
     Line {
         keyed: bool,
         fault: bool,
+        locked: bool,
     },
     /// Someone who may asks for the test tone: so long at most.
     TestTone {

@@ -82,7 +82,13 @@ impl Rig {
     }
 
     fn reported(&self, keyed: bool, fault: bool) {
-        let wanted = ("hall".to_string(), Event::Line { keyed, fault });
+        let locked = false;
+        let event = Event::Line {
+            keyed,
+            fault,
+            locked,
+        };
+        let wanted = ("hall".to_string(), event);
         loop {
             let report = self.reports.recv_timeout(PATIENCE);
             if report.expect("no such report") == wanted {

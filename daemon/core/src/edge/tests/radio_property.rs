@@ -257,7 +257,15 @@ impl World {
                     },
                 );
             }
-            Step::Line(radio, keyed, fault) => give(self, radio, Event::Line { keyed, fault }),
+            Step::Line(radio, keyed, fault) => {
+                let locked = false;
+                let line = Event::Line {
+                    keyed,
+                    fault,
+                    locked,
+                };
+                give(self, radio, line);
+            }
             Step::Test(radio) => {
                 if let Some(wired) = self.wired.get_mut(&RadioId(radio)) {
                     wired.tested = true;

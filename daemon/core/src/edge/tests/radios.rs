@@ -718,6 +718,96 @@ fn new_settings_end_what_the_old_ones_did_and_leave_the_others_alone() {
 }
 
 #[test]
+fn every_radio_is_told_its_place_again_when_radios_are_replaced() {
+    let mut rig = Rig::new();
+    let both = [quiet("hall"), quiet("yard")];
+    rig.radios(&both);
+    let before = std::mem::take(&mut rig.places);
+    assert!(before.values().all(|(_, route)| route.is_some()));
+    rig.give(Input::Radios(
+        [HALL, YARD].into_iter().zip(both.map(Arc::new)).collect(),
+    ));
+    assert_eq!(rig.places, before, "their threads may be new ones");
+}
+
+#[test]
+fn a_hold_off_ends_where_no_radio_is_left() {
+    let mut rig = Rig::new();
+    let relay = |id| RadioSettings {
+        relay: true,
+        ..quiet(id)
+    };
+    rig.radios(&[relay("hall"), relay("yard")]);
+    for radio in [HALL, YARD, HALL, YARD, HALL] {
+        rig.carrier(radio, true);
+        rig.passes(20);
+        rig.carrier(radio, false);
+        rig.passes(300);
+        for radio in [HALL, YARD] {
+            rig.drained(radio);
+        }
+        rig.passes(500);
+    }
+    assert_eq!(rig.view(HALL).squelch, SquelchView::HeldOff);
+    rig.give(Input::Radios(Vec::new()));
+    rig.wait(60_000);
+    let due = rig.edge.poll_timeout();
+    assert!(
+        due.is_none_or(|due| due > rig.now),
+        "the reactor would spin"
+    );
+}
+
+#[test]
+fn a_tot_is_of_whoever_talked_then_not_of_the_next() {
+    let mut rig = Rig::new();
+    rig.change_roster(|roster| {
+        let ops = roster.channels.get_mut(&ChannelId::from(OPS)).expect("ops");
+        ops.floor.talk_limit = Duration::from_secs(15);
+        ops.floor.grace = Duration::ZERO;
+        ops.floor.queue_depth = 5;
+    });
+    let mut hall = quiet("hall");
+    hall.keying.tot = Duration::from_secs(15);
+    rig.radios(&[hall]);
+    let (anna, ben) = (rig.on("anna", OPS), rig.on("ben", OPS));
+    rig.start(ben, OPS, Level::Normal);
+    rig.flows(OPS);
+    rig.start(anna, OPS, Level::Normal);
+    rig.passes(14_990);
+    assert_eq!(rig.talks(OPS).as_deref(), Some("Ben"));
+    // The floor's limit and the TOT are due in one.
+    rig.wait(10);
+    assert_eq!(rig.talks(OPS).as_deref(), Some("Anna"));
+    let revoked = |m: &ServerMessage| matches!(m, ServerMessage::Revoked { .. });
+    assert!(!rig.tells(anna, revoked));
+    assert_eq!(rig.view(HALL).state, RadioState::LockedOut);
+}
+
+#[test]
+fn nothing_of_the_box_s_own_goes_over_someone_in_deaf_time() {
+    for (carrier, expected) in [(false, "key"), (true, "")] {
+        let mut rig = Rig::new();
+        rig.radios(&[quiet("hall")]);
+        let ben = rig.on("ben", OPS);
+        rig.start(ben, OPS, Level::Normal);
+        rig.flows(OPS);
+        rig.passes(1_000);
+        rig.stop(ben, OPS);
+        rig.drained(HALL);
+        rig.passes(100 + 20);
+        assert_eq!(rig.view(HALL).squelch, SquelchView::Deaf);
+        rig.carrier(HALL, carrier);
+        rig.passes(10);
+        rig.ordered(HALL);
+        let length = Duration::from_secs(2);
+        let event = Event::TestTone { length };
+        rig.give(Input::Radio { radio: HALL, event });
+        assert_eq!(rig.ordered(HALL).concat(), expected, "carrier: {carrier}");
+    }
+}
+
+#[test]
 fn a_test_tone_goes_out_and_the_line_is_shown_as_it_is() {
     let mut rig = Rig::new();
     rig.radios(&[quiet("hall")]);
@@ -738,7 +828,11 @@ fn a_test_tone_goes_out_and_the_line_is_shown_as_it_is() {
     assert_eq!(rig.talks(OPS), None, "it hears its own tone");
     let line = |keyed, fault| Input::Radio {
         radio: HALL,
-        event: Event::Line { keyed, fault },
+        event: Event::Line {
+            keyed,
+            fault,
+            locked: false,
+        },
     };
     rig.give(line(true, false));
     assert!(rig.view(HALL).line_keyed);
