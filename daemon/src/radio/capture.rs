@@ -21,7 +21,7 @@ use super::door::{Teller, ToReceiver};
 use super::gauges::Gauges;
 use super::guardian_link::Link;
 use super::plan::Plan;
-use super::thread::{Part, STILL};
+use super::thread::{Pace, Part, STILL};
 use crate::media::FanOuts;
 
 pub struct Receiving {
@@ -108,6 +108,7 @@ impl Receiving {
     fn receive(&mut self, open: &mut Open, stop: &AtomicBool) -> Result<()> {
         let mut period = [0.0; PERIOD];
         let mut still = 0;
+        let mut pace = Pace::new(Instant::now());
         while !stop.load(Ordering::Relaxed) {
             match open.capture.read(&mut period) {
                 Ok(()) => still = 0,
@@ -119,6 +120,7 @@ impl Receiving {
                 Err(error) => return Err(error.into()),
             }
             let now = Instant::now();
+            pace.step(now)?;
             open.chain.process(&mut period);
             let loud = open.vox.hears(&period);
             self.gauges.vox.store(loud, Ordering::Relaxed);

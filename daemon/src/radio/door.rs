@@ -11,6 +11,7 @@ use pttd_core::ids::{RadioId, RouteId, TransportId};
 use pttd_core::media::Tap;
 use pttd_core::radio::{Event, Order};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError as TrySend;
 
 use super::gauges::{Direction, Gauges};
 use super::keyer::Keyer;
@@ -78,17 +79,50 @@ fn give<T>(queue: &Option<SyncSender<T>>, order: T, gauges: &Direction) {
 pub struct Teller {
     radio: RadioId,
     events: mpsc::Sender<(RadioId, Event)>,
-    untold: VecDeque<Event>,
-    /// Whether receiver and transmitter are there: one of the two threads at a time says so for both.
-    ready: Arc<Mutex<(bool, bool)>>,
+    untold: VecDeque<Untold>,
+    ready: Arc<Ready>,
     gauges: Arc<Gauges>,
+}
+
+enum Untold {
+    Event(Event),
+    /// Read when it is told: the other thread may have had more to say meanwhile.
+    Ready,
+}
+
+/// Whether receiver and transmitter are there: each of the two threads says so for both. Held while it is told, so
+/// that what is told last is so.
+#[derive(Default)]
+pub struct Ready(Mutex<(bool, bool)>);
+
+impl Ready {
+    /// False: the reactor has no room.
+    pub fn tell(&self, radio: RadioId, events: &mpsc::Sender<(RadioId, Event)>) -> bool {
+        let there = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (receiver, transmitter) = *there;
+        let event = Event::Ready {
+            receiver,
+            transmitter,
+        };
+        // A reactor that is gone needs nothing.
+        let told = events.try_send((radio, event));
+        !matches!(told, Err(TrySend::Full(_)))
+    }
+
+    /// Whether that is news.
+    fn change(&self, change: impl FnOnce(&mut (bool, bool))) -> bool {
+        let mut there = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *there;
+        change(&mut there);
+        *there != before
+    }
 }
 
 impl Teller {
     pub fn new(
         radio: RadioId,
         events: mpsc::Sender<(RadioId, Event)>,
-        ready: Arc<Mutex<(bool, bool)>>,
+        ready: Arc<Ready>,
         gauges: Arc<Gauges>,
     ) -> Teller {
         Teller {
@@ -101,22 +135,31 @@ impl Teller {
     }
 
     pub fn tell(&mut self, event: Event) {
+        self.keep(Untold::Event(event));
+    }
+
+    fn keep(&mut self, untold: Untold) {
         if self.untold.len() == UNTOLD {
             self.untold.pop_front();
             self.gauges.events_dropped.fetch_add(1, Ordering::Relaxed);
         }
-        self.untold.push_back(event);
+        self.untold.push_back(untold);
         self.flush();
     }
 
     /// What the reactor had no room for before.
     pub fn flush(&mut self) {
-        while let Some(event) = self.untold.pop_front() {
-            let told = self.events.try_send((self.radio, event));
-            if let Err(mpsc::error::TrySendError::Full((_, event))) = told {
-                self.untold.push_front(event);
-                return;
-            }
+        while let Some(untold) = self.untold.pop_front() {
+            let untold = match untold {
+                Untold::Ready if self.ready.tell(self.radio, &self.events) => continue,
+                Untold::Ready => Untold::Ready,
+                Untold::Event(event) => match self.events.try_send((self.radio, event)) {
+                    Err(TrySend::Full((_, event))) => Untold::Event(event),
+                    Ok(()) | Err(TrySend::Closed(_)) => continue,
+                },
+            };
+            self.untold.push_front(untold);
+            return;
         }
     }
 
@@ -129,17 +172,37 @@ impl Teller {
     }
 
     fn ready(&mut self, change: impl FnOnce(&mut (bool, bool))) {
-        let ready = self.ready.clone();
-        let mut ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *ready;
-        change(&mut ready);
-        let (receiver, transmitter) = *ready;
-        if *ready != before {
+        if self.ready.change(change) {
             self.gauges.readies.fetch_add(1, Ordering::Relaxed);
-            self.tell(Event::Ready {
-                receiver,
-                transmitter,
-            });
+            self.keep(Untold::Ready);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_could_not_tell_at_once_is_told_as_it_is_by_then() {
+        let (events_in, mut events) = mpsc::channel(1);
+        let ready = Arc::<Ready>::default();
+        let teller = || {
+            let (events, ready) = (events_in.clone(), ready.clone());
+            Teller::new(RadioId(0), events, ready, Arc::default())
+        };
+        let (mut receiver, mut transmitter) = (teller(), teller());
+        let is = |receiver, transmitter| Event::Ready {
+            receiver,
+            transmitter,
+        };
+        receiver.receiver_is(true);
+        transmitter.transmitter_is(true);
+        receiver.receiver_is(false);
+        assert_eq!(events.try_recv().unwrap().1, is(true, false));
+        receiver.flush();
+        assert_eq!(events.try_recv().unwrap().1, is(false, true));
+        transmitter.flush();
+        assert_eq!(events.try_recv().unwrap().1, is(false, true));
     }
 }

@@ -10,6 +10,8 @@ use super::guardian_link::Link;
 const RENEW: Duration = Duration::from_millis(50);
 /// A sound card that has not taken anything for this long stands still.
 const MOVES: Duration = Duration::from_millis(100);
+/// Keyed this long after the order, the lead it was given is not what is left of it.
+const LATE: Duration = Duration::from_millis(50);
 /// The reactor never orders further ahead: whatever does is not believed.
 const BELIEVED: Duration = Duration::from_millis(300);
 
@@ -35,6 +37,12 @@ struct Held {
     times: u64,
     refused: u64,
     refuses: bool,
+    /// Nothing keys it any more.
+    closed: bool,
+    /// Since when it is to be on the air.
+    ordered: Option<Instant>,
+    /// It went on the air later than was ordered, and nobody has asked yet.
+    late: bool,
 }
 
 /// What was counted.
@@ -59,16 +67,35 @@ impl Keyer {
     /// May be on the air until then.
     pub fn key(&self, until: Instant, now: Instant) {
         let mut held = self.held();
-        if until <= now + BELIEVED {
+        if until <= now + BELIEVED && !held.closed {
             held.until = Some(until);
+            held.ordered.get_or_insert(now);
         }
         self.renew(&mut held, now);
     }
 
     pub fn unkey(&self, now: Instant) {
         let mut held = self.held();
-        held.until = None;
+        (held.until, held.ordered, held.late) = (None, None, false);
         self.renew(&mut held, now);
+    }
+
+    /// The card is gone: what it moved before proves nothing.
+    pub fn gone(&self, now: Instant) {
+        self.held().moved = None;
+        self.unkey(now);
+    }
+
+    /// Unkeys, and keys no more, whatever is ordered.
+    pub fn close(&self, now: Instant) {
+        self.held().closed = true;
+        self.unkey(now);
+    }
+
+    /// Asked once: whether it went on the air, again or at last, after the card had stood still. Whoever receives it
+    /// needs the lead from now on.
+    pub fn came_late(&self) -> bool {
+        std::mem::take(&mut self.held().late)
     }
 
     /// The card has taken something.
@@ -106,6 +133,8 @@ impl Keyer {
                 held.times += 1;
                 held.since = Some(now);
                 held.told = Some(now);
+                let late = |ordered: Instant| now.saturating_duration_since(ordered) > LATE;
+                held.late |= held.ordered.is_some_and(late);
                 self.tell(true);
             }
             (true, Some(told)) => {
@@ -179,5 +208,50 @@ mod tests {
         assert!(!keyer.keyed(start + 10 * MS).keyed);
         keyer.tick(start + 20 * MS);
         assert!(!keyer.keyed(start + 20 * MS).keyed);
+    }
+    #[test]
+    fn what_is_ordered_further_ahead_than_the_reactor_ever_does_is_not_believed() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        keyer.moved(start);
+        keyer.key(start + 301 * MS, start);
+        assert!(!keyer.keyed(start).keyed);
+        keyer.key(start + 300 * MS, start);
+        assert!(keyer.keyed(start).keyed);
+    }
+
+    #[test]
+    fn whoever_goes_on_the_air_after_a_stall_is_told_to_wait_for_the_receivers_again() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        keyer.moved(start);
+        keyer.key(start + 200 * MS, start);
+        assert!(!keyer.came_late());
+        keyer.key(start + 300 * MS, start + 101 * MS);
+        assert!(
+            !keyer.keyed(start + 101 * MS).keyed,
+            "the card stands still"
+        );
+        keyer.moved(start + 150 * MS);
+        keyer.tick(start + 150 * MS);
+        assert!(keyer.keyed(start + 150 * MS).keyed);
+        assert!(keyer.came_late());
+        assert!(!keyer.came_late());
+        keyer.unkey(start + 160 * MS);
+        keyer.key(start + 300 * MS, start + 170 * MS);
+        assert!(!keyer.came_late(), "a transmission of its own");
+    }
+
+    #[test]
+    fn once_closed_nothing_keys_it() {
+        let keyer = Keyer::new("hall", None);
+        let start = Instant::now();
+        keyer.moved(start);
+        keyer.key(start + 200 * MS, start);
+        keyer.close(start);
+        assert!(!keyer.keyed(start).keyed);
+        keyer.key(start + 200 * MS, start);
+        keyer.tick(start);
+        assert!(!keyer.keyed(start).keyed);
     }
 }

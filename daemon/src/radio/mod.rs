@@ -9,6 +9,7 @@
 
 mod air;
 mod capture;
+mod change;
 mod codec;
 mod door;
 mod figures;
@@ -17,6 +18,7 @@ pub mod guardian_link;
 mod ident;
 mod keyer;
 pub mod lamp;
+mod levels;
 mod plan;
 mod playback;
 pub mod status;
@@ -24,11 +26,10 @@ mod thread;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use pttd_core::edge::RadioView;
 use pttd_core::ids::{ChannelId, RadioId};
 use pttd_core::radio::{Event, Kind};
@@ -38,10 +39,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::air::Air;
 use self::capture::Receiving;
-use self::door::{ORDERS, TAPS, Teller};
+use self::door::Ready;
 use self::gauges::Gauges;
 use self::guardian_link::Link;
 use self::keyer::Keyer;
+use self::levels::Lines;
 use self::plan::Plan;
 use self::playback::Transmitting;
 use self::status::State;
@@ -60,9 +62,6 @@ pub use self::status::RadioStatus;
 pub const LONGEST_TONE: Duration = Duration::from_secs(5);
 /// How often problems and figures are looked at, and simulated radios listened to.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a change of the settings waits for a radio that is in use.
-const IN_USE: Duration = Duration::from_secs(30);
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where the API and the lamps reach the radios. `default()`: there are none.
 #[derive(Clone, Default)]
@@ -84,6 +83,7 @@ struct Inner {
     around: Surroundings,
     link: Arc<Link>,
     numbers: Numbers,
+    lines: Arc<Lines>,
     /// Something began or ceased to work.
     news: Arc<Notify>,
     /// Of simulated radios that are about to be started.
@@ -104,6 +104,9 @@ struct Radio {
     gauges: Arc<Gauges>,
     keyer: Arc<Keyer>,
     door: Arc<Door>,
+    ready: Arc<Ready>,
+    /// Why the station does not identify itself, where it should.
+    ident_fault: Option<String>,
     air: Option<Arc<Air>>,
 }
 
@@ -136,13 +139,11 @@ impl Radios {
     /// Reaches for the guardian. Radios are there once they are started.
     pub fn new(settings: &Settings, around: Surroundings) -> Result<Radios> {
         let numbers = Numbers::default();
-        let (known, events) = (numbers.clone(), around.events.clone());
+        let lines = Arc::new(Lines::new(around.events.clone()));
+        let (known, told) = (numbers.clone(), lines.clone());
         let report = move |id: &str, event: Event| {
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(radio) = known.get(id) {
-                // A line is a level, and is looked at again.
-                let _ = events.try_send((*radio, event));
-            }
+            told.report(id, known.get(id).copied(), event);
         };
         // The guardian looks for the lines of simulated radios at once.
         let mut airs = BTreeMap::new();
@@ -157,6 +158,7 @@ impl Radios {
             around,
             link,
             numbers,
+            lines,
             news: Arc::default(),
             airs: Mutex::new(airs),
             wired: Mutex::default(),
@@ -283,61 +285,15 @@ impl Inner {
         views.into_iter().filter_map(status).collect()
     }
 
-    async fn replace(self: Arc<Self>, plans: Vec<Plan>) -> Result<usize> {
-        let _one_at_a_time = self.changing.lock().await;
-        let gone: Vec<(RadioId, String)> = {
-            let wired = self.wired();
-            let radios = wired.iter();
-            let changed = radios.filter(|(_, radio)| !plans.contains(&radio.plan));
-            changed
-                .map(|(number, radio)| (*number, radio.plan.id().to_string()))
-                .collect()
-        };
-        for (_, id) in &gone {
-            self.wait_until_idle(id).await?;
-        }
-        let inner = self.clone();
-        let (prepared, changed) =
-            tokio::task::spawn_blocking(move || inner.exchange(&gone, plans)).await??;
-        let seats = {
-            let wired = self.wired();
-            let seat = |(number, radio): (&RadioId, &Radio)| Seat {
-                radio: *number,
-                settings: radio.plan.edge.clone(),
-                door: radio.door.clone(),
-            };
-            wired.iter().map(seat).collect()
-        };
-        // What a thread tells of a radio the edge does not know yet would be lost.
-        self.around.reactor.set_radios(seats).await;
-        for parts in prepared {
-            let mut wired = self.wired();
-            let Some(radio) = wired.get_mut(&parts.radio) else {
-                continue;
-            };
-            let id = radio.plan.id();
-            let receiving = parts.receiving.map(|part| Running::start(id, part));
-            let transmitting = parts.transmitting.map(|part| Running::start(id, part));
-            let threads = receiving.into_iter().chain(transmitting);
-            radio.threads = threads.collect::<Result<_>>()?;
-        }
-        self.tell_lines();
-        Ok(changed)
-    }
-
-    /// What the guardian says of each PTT line: a level, so it may be told again and again.
-    fn tell_lines(&self) {
+    /// What there is of each radio, and what its PTT line does: levels, so they are told again and again.
+    fn tell_levels(&self) {
         for (number, radio) in self.wired().iter() {
-            if radio.plan.ptt == PttSpec::None {
-                continue;
+            if !radio.threads.is_empty() {
+                radio.ready.tell(*number, &self.around.events);
             }
-            let line = self.link.line(radio.plan.id());
-            let event = Event::Line {
-                keyed: line.keyed,
-                fault: line.fault.is_some(),
-                locked: line.locked,
-            };
-            let _ = self.around.events.try_send((*number, event));
+            if radio.plan.ptt != PttSpec::None {
+                self.lines.tell(radio.plan.id(), *number);
+            }
         }
     }
 
@@ -348,144 +304,13 @@ impl Inner {
             _ => self.link.line(radio.plan.id()).fault,
         };
         let decided = || view.and_then(|view| view.problem.clone());
-        radio.gauges.problem().or_else(line).or_else(decided)
-    }
-
-    /// A change is never made while a radio is on the air or is heard.
-    async fn wait_until_idle(&self, id: &str) -> Result<()> {
-        let until = Instant::now() + IN_USE;
-        loop {
-            let statuses = self.statuses().await;
-            let status = statuses.iter().find(|status| status.id == id);
-            let idle = [State::Idle, State::Down, State::LockedOut];
-            if status.is_none_or(|status| idle.contains(&status.state) && !status.line_keyed) {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                bail!("the radio {id:?} is in use: nothing was changed, try again when it is idle");
-            }
-            tokio::time::sleep(ASK_AGAIN).await;
-        }
-    }
-
-    /// Blocking: ends the threads of those that are gone or changed, and prepares the others'. How many were touched.
-    fn exchange(
-        &self,
-        gone: &[(RadioId, String)],
-        plans: Vec<Plan>,
-    ) -> Result<(Vec<Parts>, usize)> {
-        let mut prepared = Vec::new();
-        let ended: Vec<Radio> = {
-            let mut wired = self.wired();
-            let gone = gone.iter();
-            gone.filter_map(|(number, _)| wired.remove(number))
-                .collect()
-        };
-        let mut changed = ended.len();
-        drop(ended);
-        if changed > 0 {
-            self.link.reload();
-        }
-        for plan in plans {
-            let number = {
-                let wired = self.wired();
-                if wired.values().any(|radio| *radio.plan == plan) {
-                    continue;
-                }
-                drop(wired);
-                let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-                let next = RadioId(numbers.len() as u16);
-                *numbers.entry(plan.id().to_string()).or_insert(next)
-            };
-            tracing::info!(
-                radio = plan.id(),
-                sound = plan.shown(&plan.sound),
-                "a radio is wired"
-            );
-            let (radio, parts) = self.prepare(number, plan)?;
-            self.wired().insert(number, radio);
-            prepared.push(parts);
-            changed += 1;
-        }
-        if !prepared.is_empty() {
-            // Now that their lines are there to be opened.
-            self.link.reload();
-        }
-        Ok((prepared, changed))
-    }
-
-    fn prepare(&self, number: RadioId, plan: Plan) -> Result<(Radio, Parts)> {
-        let around = &self.around;
-        let id = plan.id().to_string();
-        let known = self
-            .airs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
-        let air = match known {
-            Some(air) => Some(air),
-            None => plan.listen()?,
-        };
-        // Without its name on the air it is of more use than not at all.
-        let ident = ident(&plan.ident).unwrap_or_else(|error| {
-            let error = format!("{error:#}");
-            tracing::error!(radio = id, error, "the station does not identify itself");
-            None
-        });
-        let plan = Arc::new(plan);
-        let gauges = Arc::new(Gauges::ringing(&self.news));
-        let link = (plan.ptt != PttSpec::None).then(|| self.link.clone());
-        let keyer = Arc::new(Keyer::new(&id, link));
-        let ready = Arc::default();
-        let teller = |ready: &Arc<_>| {
-            Teller::new(
-                number,
-                around.events.clone(),
-                Arc::clone(ready),
-                gauges.clone(),
-            )
-        };
-        let mut parts = Parts {
-            radio: number,
-            receiving: None,
-            transmitting: None,
-        };
-        let mut door = Door {
-            receiver: None,
-            transmitter: None,
-            taps: None,
-            keyer: keyer.clone(),
-            gauges: gauges.clone(),
-        };
-        if plan.edge.receives {
-            let (orders_in, orders) = sync_channel(ORDERS);
-            door.receiver = Some(orders_in);
-            let (fan_outs, link) = (around.fan_outs.clone(), self.link.clone());
-            let (plan, gauges) = (plan.clone(), gauges.clone());
-            let part = Receiving::new(plan, orders, teller(&ready), fan_outs, gauges, link);
-            parts.receiving = Some(part);
-        }
-        if plan.edge.transmits {
-            let (orders_in, orders) = sync_channel(ORDERS);
-            let (taps_in, taps) = sync_channel(TAPS);
-            (door.transmitter, door.taps) = (Some(orders_in), Some(taps_in));
-            let (plan, gauges, teller) = (plan.clone(), gauges.clone(), teller(&ready));
-            let part = Transmitting::new(plan, orders, taps, teller, keyer.clone(), gauges, ident);
-            parts.transmitting = Some(part);
-        }
-        let radio = Radio {
-            plan,
-            gauges,
-            keyer,
-            door: Arc::new(door),
-            air: air.map(Arc::new),
-            threads: Vec::new(),
-        };
-        Ok((radio, parts))
+        let ident = || radio.ident_fault.clone();
+        let problem = radio.gauges.problem().or_else(line).or_else(decided);
+        problem.or_else(ident)
     }
 
     async fn look_after(&self) {
-        self.tell_lines();
+        self.tell_levels();
         let views = self.around.reactor.radios().await;
         let wired = self.wired();
         let mut problems = Vec::new();
@@ -513,14 +338,14 @@ impl Inner {
         }
     }
 
-    /// Blocking.
+    /// Blocking. Off the air comes first: a card that hangs keeps its thread from ending.
     fn stop(&self) {
         let radios = std::mem::take(&mut *self.wired());
         for radio in radios.values() {
-            radio.keyer.unkey(Instant::now());
+            radio.keyer.close(Instant::now());
             radio.threads.iter().for_each(Running::stop);
         }
-        drop(radios);
         self.link.stop();
+        drop(radios);
     }
 }

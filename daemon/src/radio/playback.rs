@@ -21,13 +21,16 @@ use super::door::{TAPS, Teller};
 use super::gauges::Gauges;
 use super::keyer::Keyer;
 use super::plan::Plan;
-use super::thread::{Part, STILL};
+use super::thread::{Pace, Part, STILL};
 
 #[cfg(test)]
 mod tests;
 
 /// What the limiter keeps back.
 const LIMITER: Duration = Duration::from_millis(2);
+/// Packets that were there before the order to play them belong to it. Older ones are of a talk that is under way,
+/// and would be said late.
+const FRESH: Duration = Duration::from_millis(200);
 /// Tones that wait for each other: a courtesy tone, then the identification.
 const TONES: usize = 8;
 
@@ -49,6 +52,8 @@ struct Open {
     player: Player<Decoder>,
     /// Whose packets are played.
     transmission: Option<TransmissionId>,
+    /// On the air anew in the middle of it: until then silence is sent, and speech waits.
+    hold: Option<Instant>,
     /// Packets of a transmission whose order is still on its way.
     early: VecDeque<Tap>,
     tones: VecDeque<OwnSound>,
@@ -95,6 +100,7 @@ impl Transmitting {
             chain: TxChain::new(plan.voice_band, plan.pre_emphasis, plan.limiter),
             player: Player::new(decoder, plan.playout),
             transmission: None,
+            hold: None,
             early: VecDeque::new(),
             tones: VecDeque::new(),
             talks: false,
@@ -111,6 +117,7 @@ impl Transmitting {
     fn transmit(&mut self, open: &mut Open, stop: &AtomicBool) -> Result<()> {
         let mut period = [0.0; PERIOD];
         let mut still = 0;
+        let mut pace = Pace::new(Instant::now());
         while !stop.load(Ordering::Relaxed) {
             let now = Instant::now();
             self.carry_out(open, now);
@@ -130,6 +137,7 @@ impl Transmitting {
                 }
             }
             still = 0;
+            pace.step(Instant::now())?;
             self.look(open)?;
         }
         Ok(())
@@ -144,6 +152,9 @@ impl Transmitting {
             self.keyer.moved(now);
         }
         self.keyer.tick(now);
+        if self.keyer.came_late() {
+            open.hold = Some(now + self.plan.edge.keying.lead);
+        }
         if open.owes && !open.talks && open.tones.is_empty() {
             open.owes = false;
             open.drained = Some(now + progress.delay + LIMITER);
@@ -157,9 +168,10 @@ impl Transmitting {
     }
 
     fn carry_out(&mut self, open: &mut Open, now: Instant) {
-        // Packets first: the order to play them was given before they came, the one to end after.
+        // In this turn: what came before an order to end is there by then.
+        let orders: Vec<Order> = self.orders.try_iter().collect();
         let mut taps: Vec<Tap> = self.taps.try_iter().collect();
-        while let Ok(order) = self.orders.try_recv() {
+        for order in orders {
             match order {
                 Order::Play {
                     transmission,
@@ -169,7 +181,8 @@ impl Transmitting {
                     open.transmission = Some(transmission);
                     (open.talks, open.owes, open.drained) = (true, true, None);
                     let early = std::mem::take(&mut open.early);
-                    early.into_iter().for_each(|tap| open.take(tap));
+                    let early = early.into_iter().filter(|tap| now < tap.at + FRESH);
+                    early.for_each(|tap| open.take(tap));
                     taps.drain(..).for_each(|tap| open.take(tap));
                 }
                 Order::EndPlay => {
@@ -182,6 +195,7 @@ impl Transmitting {
                     open.tones.clear();
                     open.transmission = None;
                     (open.talks, open.owes, open.drained) = (false, false, None);
+                    open.hold = None;
                 }
                 Order::Tone(tone) => {
                     if let Some(sound) = self.sound(tone)
@@ -248,6 +262,11 @@ impl Open {
     }
 
     fn fill(&mut self, period: &mut [f32; PERIOD], now: Instant) {
+        self.hold.take_if(|until| *until <= now);
+        if self.hold.is_some() {
+            period.fill(0.0);
+            return;
+        }
         if self.player.next(now, period) == Heard::Drained {
             self.talks = false;
         }
@@ -280,7 +299,7 @@ impl Part for Transmitting {
     }
 
     fn lost(&mut self, why: Option<String>) {
-        self.keyer.unkey(Instant::now());
+        self.keyer.gone(Instant::now());
         self.gauges.tx.silent();
         if let Some(why) = why
             && self.gauges.tx.set_problem(Some(why.clone()))

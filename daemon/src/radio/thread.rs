@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use thread_priority::unix::{
     RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
     thread_native_id,
@@ -23,6 +23,40 @@ const REST: Duration = Duration::from_millis(20);
 pub const STILL: u32 = 4;
 /// Above the kernel's own threads of priority 1, below those of its sound cards at 50.
 const PRIORITY: u8 = 20;
+
+/// So many periods of 10 ms may come at once, from a card's buffer after a thread was late...
+const AT_ONCE: u32 = 100;
+/// ...and take at least this long where sound is made in time.
+const TAKE: Duration = Duration::from_millis(500);
+
+/// Sees to it that the card keeps time. One that takes and brings all at once (alsa-lib's `null`) would have the
+/// thread go before all others without end, and its progress proves nothing.
+pub struct Pace {
+    periods: u32,
+    since: Instant,
+}
+
+impl Pace {
+    pub fn new(now: Instant) -> Pace {
+        Pace {
+            periods: 0,
+            since: now,
+        }
+    }
+
+    /// A period is through.
+    pub fn step(&mut self, now: Instant) -> Result<()> {
+        self.periods += 1;
+        if self.periods == AT_ONCE {
+            ensure!(
+                now.saturating_duration_since(self.since) >= TAKE,
+                "the sound card does not keep time: it moves more than a second of sound in half a second. Name one                  that is real"
+            );
+            *self = Pace::new(now);
+        }
+        Ok(())
+    }
+}
 
 /// What one thread does.
 pub trait Part: Send + 'static {
@@ -120,5 +154,22 @@ pub fn go_before_others() {
                  that hangs keeps a radio keyed for longer: let pttd use real-time priorities (LimitRTPRIO=20 in its unit, or CAP_SYS_NICE)"
             );
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_does_not_keep_time_is_none() {
+        let start = Instant::now();
+        let run = |each: Duration| {
+            let mut pace = Pace::new(start);
+            (1..=1000).try_for_each(|n| pace.step(start + n * each))
+        };
+        assert!(run(Duration::from_millis(10)).is_ok());
+        assert!(run(Duration::from_millis(6)).is_ok());
+        assert!(run(Duration::from_micros(10)).is_err());
     }
 }

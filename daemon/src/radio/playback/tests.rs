@@ -135,16 +135,16 @@ fn speech_is_held_back_for_the_lead_and_it_is_told_when_the_last_of_it_has_left_
 fn a_card_that_is_pulled_is_told_and_found_again_and_nothing_is_keyed_meanwhile() {
     let mut rig = Rig::new();
     assert_eq!(rig.next(), READY);
-    let until = Instant::now() + Duration::from_secs(20);
     let keyed = |rig: &Rig| rig.keyer.keyed(Instant::now()).keyed;
     let wait = |rig: &Rig, is: bool| {
         let patience = Instant::now() + Duration::from_secs(5);
         while keyed(rig) != is {
+            let now = Instant::now();
+            rig.keyer.key(now + 200 * MS, now);
             assert!(Instant::now() < patience, "keyed: {}", !is);
             std::thread::sleep(MS);
         }
     };
-    rig.keyer.key(until, Instant::now());
     wait(&rig, true);
     rig.air.pull();
     let gone = Event::Ready {
@@ -152,6 +152,8 @@ fn a_card_that_is_pulled_is_told_and_found_again_and_nothing_is_keyed_meanwhile(
         transmitter: false,
     };
     assert_eq!(rig.next(), gone);
+    let now = Instant::now();
+    rig.keyer.key(now + 200 * MS, now);
     assert!(!keyed(&rig));
     assert!(rig.gauges.tx.problem().is_some());
     rig.air.put_back();
