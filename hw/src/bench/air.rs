@@ -38,6 +38,9 @@ const TOO_LATE: Duration = Duration::from_millis(30);
 pub struct Heard {
     /// When its first sample was played.
     pub at: Instant,
+    /// The card counts its periods, whether there was anything to play or not: what follows upon each other is
+    /// heard without a seam, however late the machine let the card be.
+    pub number: u64,
     /// Whether the transmitter was keyed: only then anybody else hears it.
     pub keyed: bool,
     pub samples: [f32; PERIOD],
@@ -68,6 +71,8 @@ struct State {
     playback: Clock,
     /// Counts captured periods.
     number: u32,
+    /// Counts played ones.
+    periods: u64,
 }
 
 struct Client {
@@ -117,6 +122,7 @@ impl Air {
             capture: Clock::new(now),
             playback: Clock::new(now),
             number: 0,
+            periods: 0,
         }));
         let for_thread = state.clone();
         let thread = std::thread::Builder::new()
@@ -427,10 +433,11 @@ impl State {
     }
 
     fn playback_tick(&mut self, at: Instant) {
+        self.periods += 1;
         if self.stands_still {
             return;
         }
-        let keyed = self.keyed;
+        let (keyed, number) = (self.keyed, self.periods);
         for client in &mut self.clients {
             if client.kind != Some(Kind::Playback) || client.gone {
                 continue;
@@ -442,7 +449,12 @@ impl State {
                     while self.heard.len() >= self.keep.max(1) {
                         self.heard.pop_front();
                     }
-                    self.heard.push_back(Heard { at, keyed, samples });
+                    self.heard.push_back(Heard {
+                        at,
+                        number,
+                        keyed,
+                        samples,
+                    });
                 }
                 None => {
                     client.underruns += u64::from(client.running);
