@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use pttd_hw::serial::{Levels, SerialPorts};
-use pttd_hw::spec::{CarrierSpec, SerialInput, SoundSpec};
-use pttd_hw::{HwError, Inputs, open_carrier, open_ptt};
+use pttd_hw::spec::{CarrierSpec, SoundSpec};
+use pttd_hw::{AskSerial, HwError, Inputs, open_carrier, open_ptt};
 
 use super::visit::Visit;
 use super::{Wires, lock};
@@ -27,9 +27,9 @@ pub fn wires(settings: &Settings) -> Result<Vec<String>> {
     let serial: Serial = match visit {
         Some(visit) => {
             told.extend(of_guardian(&wires, &visit));
-            Arc::new(move |port, input| asked(&visit, port, input))
+            Arc::new(move |port| asked(&visit, port))
         }
-        None if wires.is_empty() => Arc::new(|port, _| Err(missing(port))),
+        None if wires.is_empty() => Arc::new(|port| Err(missing(port))),
         None => {
             let Some(lock) = lock(&path)? else {
                 let hangs = "PTT lines: a guardian has them and does not answer: restart it";
@@ -40,9 +40,10 @@ pub fn wires(settings: &Settings) -> Result<Vec<String>> {
                 let opened = open_ptt(&output.ptt, &output.sound, &doors);
                 told.push(line("ptt", &output.radio, &output.ptt, opened.err()));
             }
-            Arc::new(move |port, input| {
+            Arc::new(move |port| {
                 let _held = &lock;
-                Ok(doors.open(port)?.levels()?.of(input))
+                let port = doors.open(port)?;
+                Ok((port.levels()?, port.garbage()))
             })
         }
     };
@@ -84,7 +85,7 @@ pub fn wires(settings: &Settings) -> Result<Vec<String>> {
     Ok(told)
 }
 
-type Serial = Arc<dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync>;
+type Serial = Arc<AskSerial>;
 
 fn dry(spec: &CarrierSpec, sound: SoundSpec, serial: Serial) -> Result<(), HwError> {
     let inputs = Inputs {
@@ -110,17 +111,11 @@ fn of_guardian<'a>(wires: &'a Wires, visit: &'a Visit) -> impl Iterator<Item = S
     })
 }
 
-fn asked(visit: &Visit, port: &Path, input: SerialInput) -> Result<bool, HwError> {
+fn asked(visit: &Visit, port: &Path) -> Result<(Levels, u64), HwError> {
     let inputs = visit.inputs.get(port).ok_or_else(|| missing(port))?;
     match &inputs.fault {
         Some(why) => Err(HwError::Name(why.clone())),
-        None => Ok(Levels {
-            cts: inputs.cts,
-            dsr: inputs.dsr,
-            dcd: inputs.dcd,
-            ri: inputs.ri,
-        }
-        .of(input)),
+        None => Ok((inputs.levels(), inputs.garbage)),
     }
 }
 

@@ -25,8 +25,12 @@ use std::time::{Duration, Instant};
 use super::{Kind, Order, Settings, Tone};
 use crate::ids::TransmissionId;
 
+mod deadlines;
+mod seen;
 #[cfg(test)]
 mod tests;
+
+pub use seen::Seen;
 
 /// How far ahead a key order reaches.
 pub const AHEAD: Duration = Duration::from_millis(200);
@@ -36,13 +40,6 @@ pub const RENEW: Duration = Duration::from_millis(50);
 pub const LONGEST_TEST: Duration = Duration::from_secs(5);
 /// Room for the permit tone between lead and speech.
 const PERMIT: Duration = Duration::from_millis(100);
-/// Sound that has not left the card this long after it should have never will.
-const OVERDUE: Duration = Duration::from_secs(1);
-/// The longest identification: a slow morse call, a spoken sentence.
-const LONGEST_IDENT: Duration = Duration::from_secs(30);
-/// A line that is still up so long after it was let go does not obey.
-const DISOBEYS: Duration = Duration::from_secs(1);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Someone talks who is to be heard here.
@@ -122,31 +119,6 @@ struct Keyed {
     alerted: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Deadline {
-    Tot,
-    Penalty,
-    LeadOver,
-    Overdue,
-    TailOver,
-    PreAlert,
-    Ident,
-    Renew,
-}
-
-/// What it looks like from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    Down,
-    Idle,
-    Lead,
-    OnAir,
-    Draining,
-    Tail,
-    LockedOut,
-    TestTone,
-}
-
 pub struct Keying {
     settings: Arc<Settings>,
     state: State,
@@ -184,68 +156,6 @@ impl Keying {
             unidentified: false,
             latest: None,
             outputs: VecDeque::new(),
-        }
-    }
-
-    pub fn seen(&self) -> Seen {
-        match self.state {
-            State::LockedOut { .. } => Seen::LockedOut,
-            _ if !self.is_able() => Seen::Down,
-            State::Idle => Seen::Idle,
-            State::Lead {
-                sound: Sound::Test { .. },
-            }
-            | State::Draining {
-                sound: Sound::Test { .. },
-                ..
-            } => Seen::TestTone,
-            State::Lead { .. } => Seen::Lead,
-            State::OnAir => Seen::OnAir,
-            State::Draining { .. } => Seen::Draining,
-            State::Tail { .. } => Seen::Tail,
-        }
-    }
-
-    /// The transmitter is up, or about to be.
-    pub fn is_keyed(&self) -> bool {
-        self.keyed.is_some()
-    }
-
-    /// What the PTT line is.
-    pub fn is_line_up(&self) -> bool {
-        self.line_keyed
-    }
-
-    pub fn keyed_since(&self) -> Option<Instant> {
-        self.keyed.map(|keyed| keyed.since)
-    }
-
-    pub fn tot(&self) -> Option<Instant> {
-        self.keyed
-            .map(|keyed| keyed.since + self.settings.keying.tot)
-    }
-
-    /// After the TOT, as long as the one who talked has not let go.
-    pub fn waits_for_release(&self) -> bool {
-        self.state == State::LockedOut { until: None }
-    }
-
-    /// What is wrong with it, for a person.
-    pub fn problem(&self, now: Instant) -> Option<&'static str> {
-        let disobeys = |since| now.saturating_duration_since(since) >= DISOBEYS;
-        match () {
-            () if self.line_keyed && self.unkeyed.is_some_and(disobeys) => Some(
-                "The PTT line is up although nothing is to be sent. Switch the transmitter off.",
-            ),
-            () if self.fault => {
-                Some("The PTT line does not do what it is told. The transmitter is not used.")
-            }
-            () if !self.ready && self.settings.kind == Kind::Desk => {
-                Some("The sound card of its speaker is not there.")
-            }
-            () if !self.ready => Some("The transmitter's sound card or PTT line is not there."),
-            () if self.overdue => Some("Sound that is to be sent does not leave the sound card."),
-            () => None,
         }
     }
 
@@ -350,21 +260,6 @@ impl Keying {
 
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_deadline().map(|(at, _)| at)
-    }
-
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.latest = Some(now);
-        if self.tot().is_some_and(|tot| tot <= now) {
-            // Whatever else was due before does not matter any more.
-            self.time_out(now);
-        }
-        while let Some((_, deadline)) = self.next_deadline().filter(|(at, _)| *at <= now) {
-            self.serve(deadline, now);
-        }
     }
 
     /// What is remembered, whatever it is doing.
@@ -486,92 +381,6 @@ impl Keying {
             None => Duration::ZERO,
         };
         self.state = State::Tail { until: now + tail };
-    }
-
-    fn next_deadline(&self) -> Option<(Instant, Deadline)> {
-        let settings = &self.settings.keying;
-        let of_state = match self.state {
-            State::Idle => self
-                .ident_due()
-                .filter(|_| self.unidentified && self.clear && self.is_able())
-                .map(|at| (at, Deadline::Ident)),
-            State::Lead { .. } => self.keyed.map(|k| (k.lead_over, Deadline::LeadOver)),
-            State::OnAir => self.keyed.filter(|keyed| !keyed.alerted).map(|k| {
-                (
-                    k.since + settings.tot.saturating_sub(settings.tot_alert),
-                    Deadline::PreAlert,
-                )
-            }),
-            State::Draining { sound, since } => {
-                let length = match sound {
-                    Sound::Speech => settings.lead + OVERDUE,
-                    Sound::Courtesy => OVERDUE,
-                    Sound::Ident => LONGEST_IDENT,
-                    Sound::Test { length } => length + OVERDUE,
-                };
-                Some((since + length, Deadline::Overdue))
-            }
-            State::Tail { until } => Some((until, Deadline::TailOver)),
-            State::LockedOut { until } => until.map(|at| (at, Deadline::Penalty)),
-        };
-        let of_keyed = self.keyed.map(|k| (k.renewed + RENEW, Deadline::Renew));
-        let tot = self.tot().map(|at| (at, Deadline::Tot));
-        of_state.into_iter().chain(of_keyed).chain(tot).min()
-    }
-
-    fn serve(&mut self, deadline: Deadline, now: Instant) {
-        match (self.state, deadline) {
-            (_, Deadline::Tot) => self.time_out(now),
-            (_, Deadline::Renew) => self.renew(now),
-            (State::Lead { sound }, Deadline::LeadOver) => match sound {
-                Sound::Speech => {
-                    if self.settings.tones.permit {
-                        self.order(Order::Tone(Tone::Permit));
-                    }
-                    self.state = State::OnAir;
-                }
-                Sound::Courtesy | Sound::Ident | Sound::Test { .. } => self.tone(sound, now),
-            },
-            (State::Draining { .. }, Deadline::Overdue) => {
-                self.overdue = true;
-                self.order(Order::Discard);
-                self.tail(now);
-            }
-            (State::Tail { .. }, Deadline::TailOver) => {
-                self.unkey(now);
-                self.state = State::Idle;
-                self.start(now);
-            }
-            (State::OnAir, Deadline::PreAlert) => {
-                self.order(Order::Tone(Tone::PreAlert));
-                if let Some(keyed) = &mut self.keyed {
-                    keyed.alerted = true;
-                    let left = self.tot().map(|tot| tot.saturating_duration_since(now));
-                    self.outputs
-                        .extend(left.map(|left| Output::Warned { left }));
-                }
-            }
-            (State::LockedOut { .. }, Deadline::Penalty) => {
-                self.state = State::Idle;
-                self.start(now);
-            }
-            (State::Idle, Deadline::Ident) => self.begin(Sound::Ident, now),
-            // Of another state: `next_deadline` names none of these.
-            (
-                State::Idle
-                | State::Lead { .. }
-                | State::OnAir
-                | State::Draining { .. }
-                | State::Tail { .. }
-                | State::LockedOut { .. },
-                Deadline::Penalty
-                | Deadline::LeadOver
-                | Deadline::Overdue
-                | Deadline::TailOver
-                | Deadline::PreAlert
-                | Deadline::Ident,
-            ) => {}
-        }
     }
 
     fn renew(&mut self, now: Instant) {
