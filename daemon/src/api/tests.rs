@@ -375,7 +375,15 @@ async fn the_document_describes_every_route_and_the_operator_needs_no_bearer() {
         let request = Request::get(path).body(HttpBody::empty()).unwrap();
         let operator = router(it.api.clone()).layer(Extension(Operator));
         let asked = it.answer(operator, request).await;
-        assert_eq!(asked.0, StatusCode::OK.as_u16(), "{path}: {}", asked.1);
+        // Nothing is wired where no box runs.
+        let wired = ["/radios", "/wizard"]
+            .iter()
+            .any(|part| path.contains(part));
+        let answer = match wired {
+            true => StatusCode::CONFLICT,
+            false => StatusCode::OK,
+        };
+        assert_eq!(asked.0, answer.as_u16(), "{path}: {}", asked.1);
     }
 }
 

@@ -120,13 +120,13 @@ impl Inner {
             gone.filter_map(|(number, _)| wired.remove(number))
                 .collect()
         };
-        let mut changed = ended.len();
+        let mut changed = gone.len();
         for radio in &ended {
             // An order that is still on its way finds no thread behind it.
             radio.keyer.close(Instant::now());
         }
         drop(ended);
-        if changed > 0 {
+        if !gone.is_empty() {
             self.link.reload();
         }
         for plan in plans {
@@ -150,7 +150,7 @@ impl Inner {
                 Ok((radio, its)) => {
                     self.wired().insert(number, radio);
                     parts.push(its);
-                    changed += 1;
+                    changed += usize::from(gone.iter().all(|(gone, _)| *gone != number));
                 }
                 Err(error) => {
                     let error = error.context(format!("wiring the radio {id:?}"));

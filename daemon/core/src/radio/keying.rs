@@ -9,11 +9,12 @@
 //!    ├────────────────────────────────────┼──────────────────── tail over ─────┘
 //!    │                                    │
 //!    │      penalty over                 any of them
-//!    └────────────────── LockedOut <──────┘ TOT
+//!    └────────────────── LockedOut <──────┘ TOT, or the guardian's lock
 //! ```
 //! Keyed from Lead to Tail. The TOT counts from the key-down, through however many talks. After it, whoever
 //! talked has to let go, and then the penalty runs. A line that fails, or sound that goes, unkeys at once; when it is
-//! back, a talk that runs is taken up.
+//! back, a talk that runs is taken up, but not within [`REST`], and as the same key-down: what fails each time it is
+//! keyed is not keyed in bursts, nor for ever.
 //!
 //! Key orders reach [`AHEAD`] into the future and never past the TOT: with nobody renewing them the transmitter goes off.
 //! A desk is never keyed: no lead, no tail, no TOT.
@@ -36,6 +37,12 @@ pub use seen::Seen;
 pub const AHEAD: Duration = Duration::from_millis(200);
 /// How often it is renewed.
 pub const RENEW: Duration = Duration::from_millis(50);
+/// How long it stays down at least after a failure or the TOT: longer than the guardian takes for one key-down.
+const REST: Duration = Duration::from_secs(1);
+/// What is keyed again so soon counts as one key-down, as the guardian counts it, ...
+const SAME: Duration = Duration::from_millis(400);
+/// ... and so soon after a failure.
+const SAME_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// The longest test tone.
 pub const LONGEST_TEST: Duration = Duration::from_secs(5);
 /// Room for the permit tone between lead and speech.
@@ -56,6 +63,8 @@ pub enum Input {
     Line {
         keyed: bool,
         fault: bool,
+        /// The guardian keeps it down, whatever is ordered.
+        locked: bool,
     },
     TestTone {
         length: Duration,
@@ -72,7 +81,7 @@ pub enum Output {
     Warned {
         left: Duration,
     },
-    /// The TOT is over: who talks must be heard by nobody any more.
+    /// The TOT is over, or the guardian took the line down: who talks must be heard by nobody any more.
     TimedOut {
         transmission: Option<TransmissionId>,
     },
@@ -112,6 +121,8 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Keyed {
     since: Instant,
+    /// Of the TOT: as `since`, but where a key-down goes on.
+    counts: Instant,
     renewed: Instant,
     /// When the lead is over, and when speech may be heard: the permit tone lies between.
     lead_over: Instant,
@@ -127,8 +138,15 @@ pub struct Keying {
     talk: Option<TransmissionId>,
     ready: bool,
     fault: bool,
+    locked: bool,
     line_keyed: bool,
+    /// When the line was last seen to change; none: nobody ever told of one.
+    line_changed: Option<Instant>,
     unkeyed: Option<Instant>,
+    /// Not keyed before.
+    rests: Option<Instant>,
+    /// From when the last key-down counts, and until when it can go on.
+    last: Option<(Instant, Instant)>,
     clear: bool,
     /// Sound that was to drain and did not.
     overdue: bool,
@@ -148,8 +166,12 @@ impl Keying {
             talk: None,
             ready: false,
             fault: false,
+            locked: false,
             line_keyed: false,
+            line_changed: None,
             unkeyed: None,
+            rests: None,
+            last: None,
             clear: false,
             overdue: false,
             identified: None,
@@ -170,13 +192,20 @@ impl Keying {
                 let length = length.min(LONGEST_TEST);
                 self.begin(Sound::Test { length }, now);
             }
+            (
+                State::Lead { .. } | State::OnAir | State::Draining { .. } | State::Tail { .. },
+                Input::Line { locked: true, .. },
+            ) => self.time_out(now),
             // Whatever it was doing, it may not be able to go on.
             (
                 State::Lead { .. } | State::OnAir | State::Draining { .. } | State::Tail { .. },
                 Input::Ready(_) | Input::Line { .. },
             ) => {
                 if !self.is_able() {
-                    self.give_up(now);
+                    if self.keyed.is_some() {
+                        self.rests = Some(now + REST);
+                    }
+                    self.give_up(SAME_AFTER_FAILURE, now);
                     self.state = State::Idle;
                 }
             }
@@ -220,7 +249,8 @@ impl Keying {
                 self.tail(now);
             }
             (State::LockedOut { until: None }, Input::LetGo) => {
-                let until = Some(now + self.settings.keying.tot_penalty);
+                let penalty = self.settings.keying.tot_penalty.max(REST);
+                let until = Some(now + penalty);
                 self.state = State::LockedOut { until };
             }
             // Noted above, and nothing to do now.
@@ -268,9 +298,17 @@ impl Keying {
             Input::Talk(transmission) => self.talk = Some(transmission),
             Input::TalkOver => self.talk = None,
             Input::Ready(ready) => self.ready = ready,
-            Input::Line { keyed, fault } => {
-                self.line_keyed = keyed;
+            Input::Line {
+                keyed,
+                fault,
+                locked,
+            } => {
+                let before = std::mem::replace(&mut self.line_keyed, keyed);
+                if before != keyed || self.line_changed.is_none() {
+                    self.line_changed = Some(now);
+                }
                 self.fault = fault;
+                self.locked = locked;
                 if keyed && self.keyed.is_none() && self.unkeyed.is_none() {
                     self.unkeyed = Some(now);
                 }
@@ -282,7 +320,7 @@ impl Keying {
     }
 
     fn is_able(&self) -> bool {
-        self.ready && !self.fault
+        self.ready && !self.fault && !self.locked
     }
 
     /// Takes up the talk that runs, if one does.
@@ -293,14 +331,20 @@ impl Keying {
     }
 
     fn begin(&mut self, sound: Sound, now: Instant) {
-        if !self.is_able() {
+        if !self.is_able() || self.rests.is_some_and(|until| now < until) {
             return;
         }
         if self.settings.kind == Kind::Radio {
+            let goes_on = self.last.take().filter(|(_, until)| now < *until);
+            let counts = goes_on.map_or(now, |(counts, _)| counts.min(now));
+            if counts + self.settings.keying.tot <= now {
+                return self.time_out(now);
+            }
             let lead_over = now + self.settings.keying.lead;
             let permit = self.settings.tones.permit;
             self.keyed = Some(Keyed {
                 since: now,
+                counts,
                 renewed: now,
                 lead_over,
                 speech: lead_over + if permit { PERMIT } else { Duration::ZERO },
@@ -344,8 +388,7 @@ impl Keying {
                 self.tone(Sound::Ident, now);
             }
             Sound::Ident => {
-                self.identified = Some(now);
-                self.unidentified = false;
+                self.leave_ident(now);
                 self.tail(now);
             }
             Sound::Speech | Sound::Courtesy | Sound::Test { .. } => self.tail(now),
@@ -393,23 +436,46 @@ impl Keying {
     }
 
     fn time_out(&mut self, now: Instant) {
-        self.give_up(now);
+        self.give_up(Duration::ZERO, now);
         let transmission = self.talk;
-        let penalty = self.settings.keying.tot_penalty;
+        // The line has to fall, and to be seen down, even where there is no penalty.
+        let penalty = self.settings.keying.tot_penalty.max(REST);
+        self.rests = Some(now + REST);
         let until = transmission.is_none().then_some(now + penalty);
         self.state = State::LockedOut { until };
         self.outputs.push_back(Output::TimedOut { transmission });
     }
 
     /// Off the air at once, whatever was to be played.
-    fn give_up(&mut self, now: Instant) {
-        self.unkey(now);
+    fn give_up(&mut self, same: Duration, now: Instant) {
+        self.leave_ident(now);
+        self.unkey(same, now);
         self.order(Order::Discard);
     }
 
-    fn unkey(&mut self, now: Instant) {
-        if self.keyed.take().is_some() {
+    /// The identification is over, said or not: what is not out by itself would be begun again for ever, with nobody
+    /// there. Only for whoever talks it gives way, and comes again.
+    fn leave_ident(&mut self, now: Instant) {
+        let sound = Sound::Ident;
+        match self.state {
+            State::Lead { sound: s } | State::Draining { sound: s, .. } if s == sound => {
+                self.identified = Some(now);
+                self.unidentified = false;
+            }
+            State::Lead { .. }
+            | State::Draining { .. }
+            | State::Idle
+            | State::OnAir
+            | State::Tail { .. }
+            | State::LockedOut { .. } => {}
+        }
+    }
+
+    /// What is keyed again within `same` goes on with this key-down.
+    fn unkey(&mut self, same: Duration, now: Instant) {
+        if let Some(keyed) = self.keyed.take() {
             self.unkeyed = Some(now);
+            self.last = Some((keyed.counts, now + same));
             self.order(Order::Unkey);
         }
     }

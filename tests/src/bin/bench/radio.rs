@@ -35,7 +35,6 @@ pub fn quiet_site() -> SiteBuilder {
         .roster(ROSTER)
         .log_level("warn")
         // Where parts of it are killed.
-        .expect_error("part=\"radios\"")
         .expect_error("part=\"guardian\"")
 }
 

@@ -2,17 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Keying, Output, RENEW, Sound, State};
+use super::{Keying, Output, RENEW, SAME, Sound, State};
 use crate::radio::{Order, Tone};
 
 /// Sound that has not left the card this long after it should have never will.
 const OVERDUE: Duration = Duration::from_secs(1);
-/// The longest identification: a slow morse call, a spoken sentence.
-const LONGEST_IDENT: Duration = Duration::from_secs(30);
+/// Of speech the playout buffer may hold more than a second, and the card some.
+const SPEECH_OVERDUE: Duration = Duration::from_millis(2_500);
+/// The longest identification, half a minute, and what it takes to leave the card.
+const LONGEST_IDENT: Duration = Duration::from_secs(32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Deadline {
     Tot,
     Penalty,
+    Rested,
     LeadOver,
     Overdue,
     TailOver,
@@ -40,20 +43,30 @@ impl Keying {
     fn next_deadline(&self) -> Option<(Instant, Deadline)> {
         let settings = &self.settings.keying;
         let of_state = match self.state {
+            // It would be sending but for the rest.
+            State::Idle if self.talk.is_some() => self
+                .rests
+                .filter(|_| self.is_able())
+                .map(|at| (at, Deadline::Rested)),
             State::Idle => self
                 .ident_due()
                 .filter(|_| self.unidentified && self.clear && self.is_able())
-                .map(|at| (at, Deadline::Ident)),
+                .map(|at| {
+                    (
+                        self.rests.map_or(at, |rests| at.max(rests)),
+                        Deadline::Ident,
+                    )
+                }),
             State::Lead { .. } => self.keyed.map(|k| (k.lead_over, Deadline::LeadOver)),
             State::OnAir => self.keyed.filter(|keyed| !keyed.alerted).map(|k| {
                 (
-                    k.since + settings.tot.saturating_sub(settings.tot_alert),
+                    k.counts + settings.tot.saturating_sub(settings.tot_alert),
                     Deadline::PreAlert,
                 )
             }),
             State::Draining { sound, since } => {
                 let length = match sound {
-                    Sound::Speech => settings.lead + OVERDUE,
+                    Sound::Speech => settings.lead + SPEECH_OVERDUE,
                     Sound::Courtesy => OVERDUE,
                     Sound::Ident => LONGEST_IDENT,
                     Sound::Test { length } => length + OVERDUE,
@@ -83,11 +96,12 @@ impl Keying {
             },
             (State::Draining { .. }, Deadline::Overdue) => {
                 self.overdue = true;
+                self.leave_ident(now);
                 self.order(Order::Discard);
                 self.tail(now);
             }
             (State::Tail { .. }, Deadline::TailOver) => {
-                self.unkey(now);
+                self.unkey(SAME, now);
                 self.state = State::Idle;
                 self.start(now);
             }
@@ -104,6 +118,7 @@ impl Keying {
                 self.state = State::Idle;
                 self.start(now);
             }
+            (State::Idle, Deadline::Rested) => self.start(now),
             (State::Idle, Deadline::Ident) => self.begin(Sound::Ident, now),
             // Of another state: `next_deadline` names none of these.
             (
@@ -114,6 +129,7 @@ impl Keying {
                 | State::Tail { .. }
                 | State::LockedOut { .. },
                 Deadline::Penalty
+                | Deadline::Rested
                 | Deadline::LeadOver
                 | Deadline::Overdue
                 | Deadline::TailOver

@@ -25,6 +25,7 @@ impl Keying {
     pub fn seen(&self) -> Seen {
         match self.state {
             State::LockedOut { .. } => Seen::LockedOut,
+            _ if self.locked => Seen::LockedOut,
             _ if !self.is_able() => Seen::Down,
             State::Idle => Seen::Idle,
             State::Lead {
@@ -57,7 +58,7 @@ impl Keying {
 
     pub fn tot(&self) -> Option<Instant> {
         self.keyed
-            .map(|keyed| keyed.since + self.settings.keying.tot)
+            .map(|keyed| keyed.counts + self.settings.keying.tot)
     }
 
     /// After the TOT, as long as the one who talked has not let go.
@@ -72,6 +73,9 @@ impl Keying {
             () if self.line_keyed && self.unkeyed.is_some_and(disobeys) => Some(
                 "The PTT line is up although nothing is to be sent. Switch the transmitter off.",
             ),
+            () if self.locked => Some(
+                "The guardian keeps the PTT line down: it was keyed for too long, or somebody stopped it.",
+            ),
             () if self.fault => {
                 Some("The PTT line does not do what it is told. The transmitter is not used.")
             }
@@ -79,8 +83,20 @@ impl Keying {
                 Some("The sound card of its speaker is not there.")
             }
             () if !self.ready => Some("The transmitter's sound card or PTT line is not there."),
+            () if self
+                .keyed
+                .is_some_and(|keyed| self.stays_down(keyed.since, now)) =>
+            {
+                Some("The PTT line stays down although the radio is to be on the air.")
+            }
             () if self.overdue => Some("Sound that is to be sent does not leave the sound card."),
             () => None,
         }
+    }
+
+    fn stays_down(&self, keyed: Instant, now: Instant) -> bool {
+        let since = self.line_changed.map(|changed| changed.max(keyed));
+        let long = |since| now.saturating_duration_since(since) >= DISOBEYS;
+        !self.line_keyed && since.is_some_and(long)
     }
 }
