@@ -29,7 +29,11 @@ async fn reloaded(site: &mut Site, from: &str, to: &str) -> Result<()> {
         ensure!(Instant::now() < deadline, "the settings were not read");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    site.api("dana").await?.radio_is_ready("hall").await?;
+    let dana = site.api("dana").await?;
+    dana.radio_is_ready("hall").await?;
+    // After a transmission it is deaf for a while.
+    dana.radio_is("hall", "not deaf", |radio| radio["squelch"] == "closed")
+        .await?;
     Ok(())
 }
 
