@@ -37,8 +37,8 @@ const SPEAKER: &str = include_str!("speaker.js");
 /// How long a page may take for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The right to run browsers. Two tests with browsers at a time are too much for two cores, and a starved
-/// browser is a test that fails now and then.
+/// The right to run browsers, or a sound server. Two tests with these at a time are too much for two cores, and a
+/// starved browser is a test that fails now and then.
 pub struct Turn(#[expect(dead_code, reason = "held, not read")] Flock<std::fs::File>);
 
 pub async fn turn() -> Turn {

@@ -89,6 +89,8 @@ fn alsa(pulse: &Pulse, program: &str, words: &[&str]) -> Command {
 
 #[tokio::test]
 async fn a_card_without_hardware_carries_sound_both_ways_and_can_be_pulled() -> Result<()> {
+    // A sound server starved by browsers has gaps.
+    let _turn = turn().await;
     let mut pulse = Pulse::start().await?;
     let words = speech("main gate to control, the queue reaches the tram stop")?;
     let dir = tempfile::tempdir()?;

@@ -170,6 +170,7 @@ async fn a_receiver_that_stays_open_loses_the_floor_until_it_closes() -> Result<
     assert!(stuck["problem"].is_string(), "{stuck:#}");
     // The floor is free for the others.
     ben.press("ops").await?;
+    hall.is_keyed().await?;
     ben.release("ops").await?;
     hall.is_unkeyed().await?;
     assert_eq!(starts(&mut ben).await?, 0);

@@ -7,7 +7,7 @@ use pttd_tests::alignment::lost;
 use pttd_tests::browser::{Browser, turn};
 use pttd_tests::microphone::ANNA;
 use pttd_tests::pulse::Pulse;
-use pttd_tests::radio::{ROSTER, Radio, SENTENCE, wired};
+use pttd_tests::radio::{FOUND_AGAIN, OFF_AIR, ROSTER, Radio, SENTENCE, wired};
 use pttd_tests::site::{Site, site};
 use pttd_tests::sound::{likeness, narrowed, speech, voice_band};
 
@@ -88,6 +88,8 @@ async fn a_voice_alone_opens_the_squelch_of_a_sound_card() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_of_alsa_libs_is_pulled_while_on_the_air_and_found_again() -> Result<()> {
+    // A sound server starved by browsers has gaps.
+    let _turn = turn().await;
     let mut pulse = Pulse::start().await?;
     let (hall, site) = with_a_card(&pulse, "").await?;
     let dana = site.api("dana").await?;
@@ -98,22 +100,14 @@ async fn a_card_of_alsa_libs_is_pulled_while_on_the_air_and_found_again() -> Res
     let pulled = Instant::now();
     pulse.pull()?;
     let unkeyed = hall.is_unkeyed().await?;
-    assert!(
-        unkeyed - pulled < Duration::from_secs(1),
-        "{:?}",
-        unkeyed - pulled
-    );
+    assert!(unkeyed - pulled < OFF_AIR, "{:?}", unkeyed - pulled);
     ben.release("ops").await?;
     dana.radio_is("hall", "down", |radio| radio["state"] == "down")
         .await?;
     pulse.put_back()?;
     let back = Instant::now();
     dana.radio_is_ready("hall").await?;
-    assert!(
-        back.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        back.elapsed()
-    );
+    assert!(back.elapsed() < FOUND_AGAIN, "{:?}", back.elapsed());
     let words = speech(SENTENCE)?;
     let ear = pulse.ear().await?;
     ben.tells("ops", &words).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use pttd_core::wire::signal::{DenyReason, EndReason, Level, ServerMessage};
 use pttd_tests::alignment::lost;
 use pttd_tests::expect;
-use pttd_tests::radio::{SENTENCE, Transmitted, wired};
+use pttd_tests::radio::{FOUND_AGAIN, OFF_AIR, SENTENCE, Transmitted, wired};
 use pttd_tests::sound::{likeness, narrowed, shares, speech, tone, voice_band};
 use serde_json::{Value, json};
 
@@ -304,11 +304,7 @@ async fn a_card_pulled_while_on_the_air_unkeys_and_is_found_again_in_two_seconds
     let pulled = Instant::now();
     hall.air.pull();
     let unkeyed = hall.is_unkeyed().await?;
-    assert!(
-        unkeyed - pulled < Duration::from_millis(500),
-        "{:?}",
-        unkeyed - pulled
-    );
+    assert!(unkeyed - pulled < OFF_AIR, "{:?}", unkeyed - pulled);
     let down = dana
         .radio_is("hall", "down", |radio| radio["state"] == "down")
         .await?;
@@ -320,11 +316,7 @@ async fn a_card_pulled_while_on_the_air_unkeys_and_is_found_again_in_two_seconds
     hall.air.put_back();
     let back = Instant::now();
     dana.radio_is_ready("hall").await?;
-    assert!(
-        back.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        back.elapsed()
-    );
+    assert!(back.elapsed() < FOUND_AGAIN, "{:?}", back.elapsed());
     let words = speech(SENTENCE)?;
     let since = Instant::now();
     ben.tells("ops", &words).await?;
@@ -348,7 +340,7 @@ async fn a_card_that_stands_still_unkeys_though_it_says_nothing() -> Result<()> 
     let still = Instant::now();
     let unkeyed = hall.is_unkeyed().await?;
     let after = unkeyed - still;
-    assert!(after < Duration::from_millis(700), "{after:?}");
+    assert!(after < OFF_AIR, "{after:?}");
     hall.air.stand_still(false);
     site.api("dana")
         .await?
@@ -367,11 +359,7 @@ async fn the_daemon_killed_while_on_the_air_leaves_no_carrier_behind() -> Result
     let killed = Instant::now();
     site.kill9().await?;
     let unkeyed = hall.is_unkeyed().await?;
-    assert!(
-        unkeyed - killed < Duration::from_millis(500),
-        "{:?}",
-        unkeyed - killed
-    );
+    assert!(unkeyed - killed < OFF_AIR, "{:?}", unkeyed - killed);
     site.start_again().await?;
     site.api("dana").await?.radio_is_ready("hall").await?;
     let mut ben = site.phone_on("ben", "ops").await?;

@@ -9,7 +9,7 @@ use pttd_core::ids::{ChannelId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Admin, Api, Asked, Problem, ProblemText, off_the_threads, users};
+use super::{Admin, Api, Asked, Problem, ProblemText, off_the_threads};
 use crate::store::Entry;
 
 const MAX_ENTRIES: usize = 1000;
@@ -154,11 +154,11 @@ pub async fn roll_call(
     // Who was heard and is off the roster since is called as well.
     let everyone: BTreeSet<&UserId> = roster.users.keys().chain(spoken.keys()).collect();
     let called = everyone.into_iter().map(|id| {
-        let spoken = spoken.get(id).copied();
-        let of = spoken.unwrap_or_default();
+        let (user, spoken) = (roster.users.get(id), spoken.get(id));
+        let of = spoken.cloned().unwrap_or_default();
         Called {
             user_id: id.to_string(),
-            name: users::name_of(&roster, id),
+            name: user.map_or_else(|| of.name.clone(), |user| user.name.clone()),
             last_heard: spoken.map(|spoken| spoken.last),
             transmissions: of.transmissions,
             seconds: of.ms as f64 / 1000.0,

@@ -10,8 +10,10 @@ use crate::store::{Entry, Store};
 use crate::utc;
 
 /// What somebody said since midnight.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spoken {
+    /// As they were called then: radios are not on the roster, and some people are not any more.
+    pub name: String,
     /// UTC milliseconds since 1970.
     pub last: u64,
     pub transmissions: u32,
@@ -66,6 +68,7 @@ impl Roll {
         };
         let mut today = self.today();
         let spoken = today.people.entry(user.clone()).or_default();
+        spoken.name.clone_from(&entry.who);
         spoken.last = spoken.last.max(entry.at);
         spoken.transmissions += 1;
         spoken.ms += talk.ms;

@@ -82,7 +82,8 @@ fn a_transmission_is_one_entry_with_how_it_was_heard_and_counts_for_the_roll() {
         ]
     );
     for roll in [roll, Roll::of_today(&store).unwrap()] {
-        let anna = roll.now()[&pttd_core::ids::UserId::from("anna")];
+        let anna = roll.now()[&pttd_core::ids::UserId::from("anna")].clone();
+        assert_eq!(anna.name, "Anna");
         assert_eq!((anna.transmissions, anna.ms), (2, 6000));
         assert_eq!(anna.level(), Some(-30.0));
         assert_eq!(anna.lost_percent(), Some(25.0));

@@ -14,7 +14,7 @@ use crate::machine::Cores;
 use crate::radio::{guardian, talks, wired};
 use crate::table::{Table, millis, percentile};
 
-const EACH: usize = 10;
+const EACH: usize = 50;
 const MOST: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug)]

@@ -74,32 +74,43 @@ pub async fn delays(table: &mut Table, cores: Cores) -> Result<()> {
 
     // Heard from its first sample on: a sentence begins softly, and an encoder with some milliseconds of nothing.
     let sound = steady_tone()?;
-    let (mut line, mut card) = (Vec::new(), Vec::new());
+    let (mut whole, mut line, mut card) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TIMES {
         ben.on("ops")?.sounds_like(&sound)?;
         let asked = Instant::now();
-        ben.press("ops").await?;
+        let granted = granted(&mut ben).await?;
         hall.is_keyed().await?;
         let keyed = hall.is_keyed_since(asked)?;
-        line.push(keyed - asked);
+        whole.push(keyed - asked);
+        line.push(keyed.saturating_duration_since(granted));
         let sounds = hall.sounds(asked).await?;
-        card.push((sounds - asked).saturating_sub(CARD));
+        card.push(sounds.saturating_duration_since(granted + CARD));
         ben.release("ops").await?;
         hall.is_unkeyed().await?;
     }
+    table.row(
+        "START -> PTT line up, p95",
+        {
+            whole.sort();
+            millis(percentile(&whole, 0.95))
+        },
+        "",
+        None,
+    );
     row(
         table,
-        "START -> PTT line up",
+        "START_SUCCESS -> PTT line up",
         line,
         Duration::from_millis(10),
     );
     let most = LEAD + Duration::from_millis(30);
     row(
         table,
-        "START -> first sample to the card, lead 150 ms",
+        "START_SUCCESS -> first sample to the card, lead 150 ms",
         card,
         most,
     );
+    served(table, &site, "in 60 talks each way").await?;
 
     // Without a lead it is the first packet and what the buffer holds back that count.
     drop((ben, site));
@@ -109,9 +120,9 @@ pub async fn delays(table: &mut Table, cores: Cores) -> Result<()> {
     for _ in 0..TIMES {
         ben.on("ops")?.sounds_like(&sound)?;
         let asked = Instant::now();
-        ben.press("ops").await?;
+        let granted = granted(&mut ben).await?;
         let sounds = hall.sounds(asked).await?;
-        card.push((sounds - asked).saturating_sub(CARD));
+        card.push(sounds.saturating_duration_since(granted + CARD));
         ben.release("ops").await?;
         hall.is_unkeyed().await?;
     }
@@ -119,11 +130,21 @@ pub async fn delays(table: &mut Table, cores: Cores) -> Result<()> {
     let most = Duration::from_millis(20 + 20 + 30);
     row(
         table,
-        "START -> first sample to the card, no lead",
+        "START_SUCCESS -> first sample to the card, no lead",
         card,
         most,
     );
     Ok(())
+}
+
+/// Asks for the floor and talks at once when it is granted: when the phone was told so.
+async fn granted(phone: &mut Phone) -> Result<Instant> {
+    let answer = phone.start("ops", Level::Normal).await?;
+    let granted = Instant::now();
+    let success = matches!(answer, ServerMessage::StartSuccess { .. });
+    ensure!(success, "pressing: {answer:?}");
+    phone.on("ops")?.talk()?;
+    Ok(granted)
 }
 
 pub fn row(table: &mut Table, what: &str, mut times: Vec<Duration>, most: Duration) {
@@ -192,6 +213,7 @@ pub async fn cost(table: &mut Table, cores: Cores) -> Result<()> {
     ben.press_at("ops", Level::Normal).await?;
     hall.is_keyed().await?;
     let transmitting = share(&pids).await?;
+    served(table, &site, "receiving, then transmitting").await?;
     for (what, share) in [
         ("CPU of a radio that is idle", idle),
         ("CPU of a radio that receives", receiving),
@@ -281,6 +303,13 @@ fn steady_tone() -> Result<Sound> {
         .collect();
     // Without the encoder's beginning.
     Ok(encoded_at_once(&tone, 0)?[50..100].into())
+}
+
+async fn served(table: &mut Table, site: &Site, when: &str) -> Result<()> {
+    let xruns = xruns(&site.api("dana").await?.radio("hall").await?);
+    let what = format!("card not served in time, {when}");
+    table.row(&what, format!("{xruns} times"), "0", Some(xruns == 0));
+    Ok(())
 }
 
 /// Those of its card, by its status.
