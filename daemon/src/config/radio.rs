@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pttd_core::ids::ChannelId;
 use pttd_core::radio;
+use pttd_core::radio::tones::OwnSound;
 use pttd_core::wire::signal;
 use pttd_hw::spec::{
     CarrierSpec, Claim, Detector, LampSpec, PttSpec, Side, SoundSpec, carrier_claims, lamp_claims,
@@ -633,6 +634,18 @@ pub(super) fn check(settings: &Settings, file: &TomlFile) -> Result<(), Mistake>
         if radio.tot_alert >= radio.tot {
             let what = format!("the radio {id:?} has a tot_alert as long as its tot: shorten it");
             return mistake("tot_alert", what);
+        }
+        // What is cut by the TOT each time has never been said.
+        let keying = radio.of_edge().keying;
+        if let Ident::Cw(call) = &radio.ident
+            && let Ok(sound) = OwnSound::morse(call)
+            && sound.length() + keying.lead >= keying.tot
+        {
+            let what = format!(
+                "the radio {id:?} has an ident that takes {:.0} s, longer than its tot leaves it: shorten it, or raise tot",
+                sound.length().as_secs_f64()
+            );
+            return mistake("ident", what);
         }
         if radio.playout_min > radio.playout_max {
             let what = format!(

@@ -427,7 +427,7 @@ impl Inner {
             None => plan.listen()?,
         };
         // Without its name on the air it is of more use than not at all.
-        let ident = ident(&plan.ident).unwrap_or_else(|error| {
+        let ident = ident(&plan.ident, &plan.edge.keying).unwrap_or_else(|error| {
             let error = format!("{error:#}");
             tracing::error!(radio = id, error, "the station does not identify itself");
             None
