@@ -321,9 +321,11 @@ fn check(files: &Files) -> Result<()> {
         pki::own_certificate(certificate, key).map_err(|e| mistake_in(certificate, e))?;
     }
     for wired in &settings.radio {
-        radio::ident(&wired.ident).map_err(|error| match &wired.ident {
-            config::radio::Ident::Wav(file) => mistake_in(file, error),
-            _ => mistake_in(files.config.as_deref().unwrap_or(Path::new("")), error),
+        radio::ident(&wired.ident, &wired.of_edge().keying).map_err(|error| {
+            match &wired.ident {
+                config::radio::Ident::Wav(file) => mistake_in(file, error),
+                _ => mistake_in(files.config.as_deref().unwrap_or(Path::new("")), error),
+            }
         })?;
     }
     // What is not there may yet be plugged in: no mistake.

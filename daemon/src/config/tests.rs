@@ -227,6 +227,16 @@ fn each_setting_of_a_radio_has_a_range_and_says_so() {
 }
 
 #[test]
+fn an_identification_the_tot_leaves_no_room_for_is_refused() {
+    let long = "ident = 'cw:0000000000000000'\n";
+    let said = mistake(&with_radio(&format!("{long}tot = '15s'\n")));
+    assert!(said.starts_with("pttd.toml, line 5: "), "{said}");
+    assert!(said.contains("raise tot"), "{said}");
+    read(&with_radio(long)).unwrap();
+    read(&with_radio("ident = 'cw:DL0XYZ'\ntot = '15s'\n")).unwrap();
+}
+
+#[test]
 fn two_radios_on_one_card_are_an_error_that_names_both() {
     let two = |sound: &str, hall: &str, yard: &str| {
         let radio = |id, side| {

@@ -182,7 +182,7 @@ impl Inner {
             None => plan.listen()?,
         };
         // Without its name on the air it is of more use than not at all.
-        let (ident, ident_fault) = match ident(&plan.ident) {
+        let (ident, ident_fault) = match ident(&plan.ident, &plan.edge.keying) {
             Ok(ident) => (ident, None),
             Err(error) => {
                 let error = format!("{error:#}");

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use pttd_core::radio::RATE;
 use pttd_core::radio::tones::OwnSound;
+use pttd_core::radio::{KeyingSettings, RATE};
 
 use crate::config::radio::Ident;
 
@@ -12,7 +12,7 @@ use crate::config::radio::Ident;
 const LONGEST_SECONDS: usize = 30;
 
 /// Blocking: the file is read.
-pub fn ident(ident: &Ident) -> Result<Option<OwnSound>> {
+pub fn ident(ident: &Ident, keying: &KeyingSettings) -> Result<Option<OwnSound>> {
     match ident {
         Ident::Off => Ok(None),
         Ident::Cw(call) => {
@@ -29,9 +29,22 @@ pub fn ident(ident: &Ident) -> Result<Option<OwnSound>> {
                     file.display()
                 )
             })?;
-            Ok(Some(OwnSound::recorded(samples.into())))
+            fits(OwnSound::recorded(samples.into()), keying)
+                .map(Some)
+                .with_context(|| format!("the station identification {}", file.display()))
         }
     }
+}
+
+/// What is cut by the TOT each time has never been said.
+fn fits(sound: OwnSound, keying: &KeyingSettings) -> Result<OwnSound> {
+    let length = sound.length();
+    ensure!(
+        length + keying.lead < keying.tot,
+        "it takes {:.0} s, longer than the radio's tot leaves it: shorten it, or raise tot",
+        length.as_secs_f64()
+    );
+    Ok(sound)
 }
 
 fn read(file: &Path) -> Result<Vec<f32>> {
@@ -91,6 +104,8 @@ fn samples(wav: &[u8]) -> Result<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::radio::air::wav;
 
@@ -98,6 +113,25 @@ mod tests {
     fn a_wav_file_is_played_as_it_is() {
         let read = samples(&wav(&[0, 16_384, -32_768])).unwrap();
         assert_eq!(read, [0.0, 0.5, -1.0]);
+    }
+
+    #[test]
+    fn one_longer_than_the_tot_leaves_it_is_refused() {
+        for (seconds, tot, fits_in) in [(10, 15, true), (15, 15, false), (29, 30, true)] {
+            let keying = KeyingSettings {
+                lead: Duration::from_millis(150),
+                tail: Duration::ZERO,
+                tot: Duration::from_secs(tot),
+                tot_alert: Duration::ZERO,
+                tot_penalty: Duration::ZERO,
+            };
+            let sound = OwnSound::recorded(vec![0.0; seconds * RATE as usize].into());
+            assert_eq!(
+                fits(sound, &keying).is_ok(),
+                fits_in,
+                "{seconds} of {tot} s"
+            );
+        }
     }
 
     #[test]

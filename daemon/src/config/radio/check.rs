@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use pttd_core::radio::tones::OwnSound;
 use pttd_hw::spec::{Claim, SoundSpec, carrier_claims, lamp_claims, ptt_claims, sound_claims};
 
-use super::Follows;
+use super::{Follows, Ident};
 use crate::config::Settings;
 use crate::toml_file::{Mistake, Step, TomlFile};
 
@@ -121,6 +122,18 @@ pub(in crate::config) fn check(settings: &Settings, file: &TomlFile) -> Result<(
         if radio.tot_alert >= radio.tot {
             let what = format!("the radio {id:?} has a tot_alert as long as its tot: shorten it");
             return mistake("tot_alert", what);
+        }
+        // What is cut by the TOT each time has never been said.
+        let keying = radio.of_edge().keying;
+        if let Ident::Cw(call) = &radio.ident
+            && let Ok(sound) = OwnSound::morse(call)
+            && sound.length() + keying.lead >= keying.tot
+        {
+            let what = format!(
+                "the radio {id:?} has an ident that takes {:.0} s, longer than its tot leaves it: shorten it, or raise tot",
+                sound.length().as_secs_f64()
+            );
+            return mistake("ident", what);
         }
         if radio.playout_min > radio.playout_max {
             let what = format!(
