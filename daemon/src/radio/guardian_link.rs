@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use pttd_core::radio::Event;
 use pttd_hw::HwError;
 use pttd_hw::serial::Levels;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::thread::go_before_others;
 use crate::config::{Settings, StartGuardian};
@@ -28,6 +28,7 @@ use crate::guardian::Wires;
 use crate::guardian::protocol::{Ask, Inputs, Line, Purpose, Socket, Tell, monotonic_ns};
 use crate::health::Health;
 
+mod process;
 #[cfg(test)]
 mod tests;
 
@@ -40,10 +41,6 @@ const MAY_BE_KEYED: Duration = Duration::from_secs(1);
 /// It is asked so often whether it is there, where nothing else is said.
 const ASK_EVERY: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// For one that was killed to be gone: a process that hangs in the kernel takes longer.
-const DIES_WITHIN: Duration = Duration::from_secs(2);
-/// For one that was started to listen.
-const LISTENS_WITHIN: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Orders without an answer that are remembered: the oldest counts.
@@ -512,97 +509,6 @@ impl Keeper {
                 ..line
             };
             self.report(&gone);
-        }
-    }
-
-    /// What became of it, in words.
-    fn kill(&self, process: Option<OwnedFd>) -> String {
-        let Some(process) = process else {
-            return "it cannot be killed, its process is not known".to_string();
-        };
-        if let Err(error) = pidfd_send_signal(&process, Signal::KILL) {
-            return format!("it cannot be killed ({error})");
-        }
-        // Readable once it is gone. Only then its lines are free.
-        let patience = PollTimeout::try_from(DIES_WITHIN).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, patience) {
-            Ok(1..) => "killed it".to_string(),
-            _ => "killed it, but it does not go: a device hangs in the kernel, pull it".to_string(),
-        }
-    }
-
-    /// Where nobody listens.
-    fn start(&mut self) {
-        let Some(starter) = &self.setup.starter else {
-            return self.lost("no guardian runs".to_string());
-        };
-        if let Some((child, since)) = &mut self.child {
-            if since.elapsed() > LISTENS_WITHIN {
-                tracing::warn!(
-                    pid = child.id(),
-                    "the guardian was started but does not listen: killed"
-                );
-                // Gone already.
-                let _ = child.kill();
-            }
-            return;
-        }
-        let started = Command::new(&starter.program)
-            .args(&starter.arguments)
-            .stdin(Stdio::null())
-            // These are pttd's.
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID")
-            .spawn();
-        match started {
-            Ok(child) => {
-                tracing::info!(pid = child.id(), "started a guardian");
-                self.child = Some((child, Instant::now()));
-            }
-            Err(error) => {
-                let program = starter.program.display().to_string();
-                self.lost(format!(
-                    "a guardian cannot be started from {program}: {error}"
-                ));
-            }
-        }
-    }
-
-    /// Takes note of a guardian that was started here and has ended.
-    fn bury(&mut self) {
-        let ended = match self.child.as_mut().map(|(child, _)| child.try_wait()) {
-            None | Some(Ok(None)) => return,
-            Some(Ok(Some(status))) if status.success() => None,
-            Some(Ok(Some(status))) => {
-                Some(format!("the guardian that was started ended: {status}"))
-            }
-            Some(Err(error)) => Some(format!("the guardian that was started is lost: {error}")),
-        };
-        self.child = None;
-        if let Some(why) = ended {
-            self.lost(why);
-        }
-    }
-
-    /// At the end: off the air, and one that was started here is no longer needed.
-    fn let_go(&mut self) {
-        let mut state = self.shared.state();
-        state.order(|number| Ask::Unkey {
-            radio: None,
-            number,
-        });
-        let socket = state.socket.take();
-        drop(state);
-        if let (Some(socket), Some((child, _))) = (socket, &mut self.child)
-            && matches!(socket.send(&Ask::End), Ok(true))
-        {
-            // It is done in a millisecond; if not, it ends by itself some seconds from now.
-            let end = Instant::now() + ANSWERS_WITHIN;
-            while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(5));
-            }
         }
     }
 
