@@ -152,12 +152,36 @@ pub fn describe() {
             "lost ones that the next one told of",
         ),
         (
+            "pttd_radio_packets_late_total",
+            "packets of talkers that came to a radio after their time",
+        ),
+        (
+            "pttd_radio_packets_duplicate_total",
+            "packets of talkers that came to a radio once more",
+        ),
+        (
+            "pttd_radio_packets_undecodable_total",
+            "packets of talkers that a radio's decoder would not take",
+        ),
+        (
+            "pttd_radio_packets_overflowed_total",
+            "packets of talkers that a radio's buffer had no room for",
+        ),
+        (
+            "pttd_radio_starved_total",
+            "times a radio's buffer ran empty before the next packet came",
+        ),
+        (
+            "pttd_radio_frames_skipped_total",
+            "frames of 20 ms a radio received and nobody fetched in time",
+        ),
+        (
             "pttd_radio_squelch_opens_total",
             "transmissions a radio has received",
         ),
         (
             "pttd_radio_garbage_total",
-            "reports of a radio's carrier line that nobody understood",
+            "reports of a radio's carrier line that nobody understood, and bytes of text on its serial port",
         ),
         ("pttd_radio_keyed_total", "times a transmitter was keyed"),
         (

@@ -1,6 +1,6 @@
 //! Several detectors joined into one: `gpio:COR1 and vox`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::open::Inputs;
@@ -70,14 +70,36 @@ impl Carrier for Vox {
 
 /// An input of a serial port, which belongs to whoever keys by it.
 pub struct Serial {
-    pub inputs: Inputs,
-    pub port: PathBuf,
-    pub line: SerialInput,
+    inputs: Inputs,
+    port: PathBuf,
+    line: SerialInput,
+    /// As the port's opener last counted it: from nothing again when it was opened anew.
+    known: Option<u64>,
+    garbage: u64,
+}
+
+impl Serial {
+    pub fn new(inputs: &Inputs, port: &Path, line: SerialInput) -> Serial {
+        Serial {
+            inputs: inputs.clone(),
+            port: port.to_path_buf(),
+            line,
+            known: None,
+            garbage: 0,
+        }
+    }
 }
 
 impl Carrier for Serial {
     fn is_up(&mut self) -> Result<bool, HwError> {
-        (self.inputs.serial)(&self.port, self.line)
+        let (levels, garbage) = (self.inputs.serial)(&self.port)?;
+        let known = self.known.replace(garbage).unwrap_or(garbage);
+        self.garbage += garbage.checked_sub(known).unwrap_or(garbage);
+        Ok(levels.of(self.line))
+    }
+
+    fn garbage(&self) -> u64 {
+        self.garbage
     }
 }
 
@@ -85,10 +107,11 @@ impl Carrier for Serial {
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use super::*;
     use crate::open_carrier;
+    use crate::serial::Levels;
     use crate::spec::SoundSpec;
 
     #[test]
@@ -102,9 +125,14 @@ mod tests {
             },
             serial: {
                 let dcd = dcd.clone();
-                Arc::new(move |port: &Path, line| {
-                    assert_eq!((port, line), (Path::new("/dev/ttyS0"), SerialInput::Dcd));
-                    Ok(dcd.load(Ordering::Relaxed))
+                Arc::new(move |port: &Path| {
+                    assert_eq!(port, Path::new("/dev/ttyS0"));
+                    let dcd = dcd.load(Ordering::Relaxed);
+                    let levels = Levels {
+                        dcd,
+                        ..Levels::default()
+                    };
+                    Ok((levels, 0))
                 })
             },
             sound: SoundSpec::Simulated,
@@ -138,10 +166,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_serial_port_is_sent_as_text_counts_from_when_it_is_listened_to() {
+        let count = Arc::new(AtomicU64::new(7));
+        let of_port = count.clone();
+        let inputs = Inputs {
+            vox: Arc::new(|| false),
+            serial: Arc::new(move |_: &Path| {
+                Ok((Levels::default(), of_port.load(Ordering::Relaxed)))
+            }),
+            sound: SoundSpec::Simulated,
+            debounce: Duration::ZERO,
+        };
+        let spec = "serial:/dev/ttyS0#cts".parse().unwrap();
+        let mut carrier = open_carrier(&spec, &inputs).unwrap();
+        // The third is of a port that was opened anew.
+        for (port, carriers) in [(7, 0), (9, 2), (3, 5)] {
+            count.store(port, Ordering::Relaxed);
+            assert!(!carrier.is_up().unwrap());
+            assert_eq!(carrier.garbage(), carriers);
+        }
+    }
+
+    #[test]
     fn a_broken_detector_is_a_fault_even_where_another_decides() {
         let inputs = Inputs {
             vox: Arc::new(|| true),
-            serial: Arc::new(|port, _| {
+            serial: Arc::new(|port: &Path| {
                 Err(HwError::Missing {
                     what: port.display().to_string(),
                 })

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::carrier::{Always, Serial, Tree, Vox};
-use crate::serial::SerialPorts;
-use crate::spec::{CarrierSpec, Detector, PttSpec, SerialInput, Side, SoundSpec};
+use crate::serial::{Levels, SerialPorts};
+use crate::spec::{CarrierSpec, Detector, PttSpec, Side, SoundSpec};
 use crate::{Capture, Carrier, HwError, Playback, Ptt, bench, cm108, gpio, sound};
 
-/// Asks for an input of a serial port.
-pub type AskSerial = dyn Fn(&Path, SerialInput) -> Result<bool, HwError> + Send + Sync;
+/// Asks for the inputs of a serial port, and how many bytes it has been sent as text.
+pub type AskSerial = dyn Fn(&Path) -> Result<(Levels, u64), HwError> + Send + Sync;
 
 /// What detectors need that are not wires of their own.
 #[derive(Clone)]
@@ -74,11 +74,7 @@ fn open_detector(detector: &Detector, inputs: &Inputs) -> Result<Box<dyn Carrier
     Ok(match detector {
         Detector::Always => Box::new(Always),
         Detector::Vox => Box::new(Vox(inputs.clone())),
-        Detector::Serial { port, line } => Box::new(Serial {
-            inputs: inputs.clone(),
-            port: port.clone(),
-            line: *line,
-        }),
+        Detector::Serial { port, line } => Box::new(Serial::new(inputs, port, *line)),
         Detector::Gpio {
             line,
             active_low,

@@ -20,6 +20,7 @@ use crate::sound::{Sound, encoded_at_once};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Louder than this is sound: -54 dBFS.
 const SOUND: f32 = 0.002;
+const PERIOD_LENGTH: Duration = Duration::from_millis(10);
 /// Nobody tells when the far end has changed, so it is looked at this often.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -195,32 +196,18 @@ impl Radio {
     /// What was transmitted from then on, keyed or not.
     pub fn transmitted(&self, since: Instant) -> Transmitted {
         let kept = self.kept();
-        let periods = kept.iter().filter(|heard| heard.at >= since);
-        let Some(first) = periods.clone().next() else {
-            return Transmitted::default();
-        };
-        let began = first.at;
-        let mut samples = Vec::new();
-        let mut on_air = Vec::new();
-        for heard in periods {
-            let at = (heard.at - began).as_secs_f64() * f64::from(RATE);
-            // The clock's own grid, to the nearest period's part.
-            let at = (at.round() as usize).max(samples.len());
-            let at = if at - samples.len() < PERIOD / 10 {
-                samples.len()
-            } else {
-                at
-            };
-            samples.resize(at, 0.0);
-            on_air.resize(at, false);
-            samples.extend(heard.samples);
-            on_air.resize(samples.len(), heard.keyed);
+        let mut transmitted = Transmitted::default();
+        let mut next = None;
+        for heard in kept.iter().filter(|heard| heard.at >= since) {
+            let missing = heard.number - next.unwrap_or(heard.number);
+            for n in (1..=missing as u32).rev() {
+                let at = heard.at - PERIOD_LENGTH * n;
+                transmitted.push(at, &[0.0; PERIOD], false);
+            }
+            transmitted.push(heard.at, &heard.samples, heard.keyed);
+            next = Some(heard.number + 1);
         }
-        Transmitted {
-            began: Some(began),
-            samples,
-            on_air,
-        }
+        transmitted
     }
 
     /// Waits until something was transmitted since then that sounds.
@@ -236,10 +223,11 @@ impl Radio {
     }
 }
 
-/// What a transmitter was given, and whether it was up.
+/// What a transmitter was given, and whether it was up. Where its card had nothing to play, there is silence.
 #[derive(Clone, Debug, Default)]
 pub struct Transmitted {
-    pub began: Option<Instant>,
+    /// When each period was played.
+    periods: Vec<Instant>,
     /// At 48 kHz.
     pub samples: Vec<f32>,
     /// For each of them.
@@ -247,13 +235,25 @@ pub struct Transmitted {
 }
 
 impl Transmitted {
+    fn push(&mut self, at: Instant, samples: &[f32; PERIOD], keyed: bool) {
+        self.periods.push(at);
+        self.samples.extend(samples);
+        self.on_air.resize(self.samples.len(), keyed);
+    }
+
     fn at(&self, sample: usize) -> Option<Instant> {
-        let passed = Duration::from_secs_f64(sample as f64 / f64::from(RATE));
-        Some(self.began? + passed)
+        let period = self.periods.get(sample / PERIOD)?;
+        let passed = Duration::from_secs_f64((sample % PERIOD) as f64 / f64::from(RATE));
+        Some(*period + passed)
+    }
+
+    /// Which one is the first that sounds.
+    pub fn first_sample(&self) -> Option<usize> {
+        self.samples.iter().position(|s| s.abs() > SOUND)
     }
 
     pub fn first_sound(&self) -> Option<Instant> {
-        self.at(self.samples.iter().position(|s| s.abs() > SOUND)?)
+        self.at(self.first_sample()?)
     }
 
     pub fn last_sound(&self) -> Option<Instant> {

@@ -35,10 +35,9 @@ fn peak(samples: &[f32]) -> f32 {
 
 /// The piece between these moments, from and to the first and the last sound.
 fn between(heard: &Transmitted, from: Duration, length: Duration) -> Result<Vec<f32>> {
-    let began = heard.began.context("something was transmitted")?;
-    let first = heard.first_sound().context("a sound")? - began + from;
-    let at = |d: Duration| (d.as_secs_f64() * 48_000.0) as usize;
-    let piece = heard.samples.get(at(first)..at(first + length));
+    let samples = |d: Duration| (d.as_secs_f64() * 48_000.0) as usize;
+    let from = heard.first_sample().context("a sound")? + samples(from);
+    let piece = heard.samples.get(from..from + samples(length));
     piece.map(<[f32]>::to_vec).context("as long as that")
 }
 

@@ -20,6 +20,7 @@ use nix::sys::socket::{
     getsockopt, listen, recv, send, socket, sockopt,
 };
 use nix::time::{ClockId, clock_gettime};
+use pttd_hw::serial::Levels;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,17 @@ pub struct Inputs {
     /// Bytes that came in as text.
     pub garbage: u64,
     pub fault: Option<String>,
+}
+
+impl Inputs {
+    pub fn levels(&self) -> Levels {
+        Levels {
+            cts: self.cts,
+            dsr: self.dsr,
+            dcd: self.dcd,
+            ri: self.ri,
+        }
+    }
 }
 
 /// CLOCK_MONOTONIC. 0 where the kernel has none.

@@ -13,7 +13,6 @@ use pttd_core::radio::chain::RxChain;
 use pttd_core::radio::gate::{Gate, Step};
 use pttd_core::radio::vox::Vox;
 use pttd_core::radio::{Event, Order};
-use pttd_hw::spec::SerialInput;
 use pttd_hw::{Capture, Carrier, HwError, Inputs, PERIOD, open_capture, open_carrier};
 
 use super::codec::Encoder;
@@ -54,6 +53,7 @@ struct Counted {
     xruns: u64,
     clips: u64,
     garbage: u64,
+    skipped: u64,
 }
 
 impl Receiving {
@@ -84,7 +84,7 @@ impl Receiving {
         let link = self.link.clone();
         let inputs = Inputs {
             vox: Arc::new(move || gauges.vox.load(Ordering::Relaxed)),
-            serial: Arc::new(move |port: &Path, line: SerialInput| link.serial(port, line)),
+            serial: Arc::new(move |port: &Path| link.serial(port)),
             sound: plan.sound.clone(),
             debounce: plan.edge.squelch.debounce,
         };
@@ -101,6 +101,7 @@ impl Receiving {
                 xruns: rx.xruns.load(Ordering::Relaxed),
                 clips: rx.clips.load(Ordering::Relaxed),
                 garbage: self.gauges.garbage.load(Ordering::Relaxed),
+                skipped: self.gauges.frames_skipped.load(Ordering::Relaxed),
             },
         })
     }
@@ -203,6 +204,8 @@ impl Receiving {
         gauges.rx.xruns.store(xruns, Ordering::Relaxed);
         let garbage = before.garbage + open.carrier.garbage();
         gauges.garbage.store(garbage, Ordering::Relaxed);
+        let skipped = before.skipped + open.gate.skipped();
+        gauges.frames_skipped.store(skipped, Ordering::Relaxed);
     }
 }
 

@@ -27,11 +27,15 @@ pub fn tell(radio: &str, gauges: &Gauges, keyed: Keyed) {
     count("pttd_radio_garbage_total", &gauges.garbage);
     count("pttd_radio_packets_dropped_total", &gauges.packets_dropped);
     count("pttd_radio_events_dropped_total", &gauges.events_dropped);
-    count("pttd_radio_packets_lost_total", &gauges.packets_lost);
-    count(
-        "pttd_radio_packets_recovered_total",
-        &gauges.packets_recovered,
-    );
+    count("pttd_radio_frames_skipped_total", &gauges.frames_skipped);
+    let packets = &gauges.packets;
+    count("pttd_radio_packets_lost_total", &packets.lost);
+    count("pttd_radio_packets_recovered_total", &packets.recovered);
+    count("pttd_radio_packets_late_total", &packets.late);
+    count("pttd_radio_packets_duplicate_total", &packets.duplicates);
+    count("pttd_radio_packets_undecodable_total", &packets.undecodable);
+    count("pttd_radio_packets_overflowed_total", &packets.dropped);
+    count("pttd_radio_starved_total", &packets.starved);
     let counter = |name: &'static str| counter!(name, "radio" => radio.to_string());
     counter("pttd_radio_keyed_total").absolute(keyed.times);
     counter("pttd_radio_on_air_seconds_total").absolute(keyed.on_air.as_secs());

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pttd_core::radio::levels::{Meter, SILENCE};
+use pttd_core::radio::playout::Counters;
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -24,8 +25,38 @@ pub struct Gauges {
     pub packets_dropped: AtomicU64,
     /// Events the reactor had no room for.
     pub events_dropped: AtomicU64,
-    pub packets_lost: AtomicU64,
-    pub packets_recovered: AtomicU64,
+    /// Sound that was not fetched in time, in frames.
+    pub frames_skipped: AtomicU64,
+    pub packets: Packets,
+}
+
+/// What became of talkers' packets, as [`Counters`] has it.
+#[derive(Default)]
+pub struct Packets {
+    pub lost: AtomicU64,
+    pub recovered: AtomicU64,
+    pub late: AtomicU64,
+    pub duplicates: AtomicU64,
+    pub undecodable: AtomicU64,
+    pub dropped: AtomicU64,
+    pub starved: AtomicU64,
+}
+
+impl Packets {
+    /// What was counted since.
+    pub fn count(&self, now: &Counters, before: &Counters) {
+        for (figure, now, before) in [
+            (&self.lost, now.lost, before.lost),
+            (&self.recovered, now.recovered, before.recovered),
+            (&self.late, now.late, before.late),
+            (&self.duplicates, now.duplicates, before.duplicates),
+            (&self.undecodable, now.undecodable, before.undecodable),
+            (&self.dropped, now.dropped, before.dropped),
+            (&self.starved, now.starved, before.starved),
+        ] {
+            figure.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
+        }
+    }
 }
 
 /// A receiver or a transmitter.

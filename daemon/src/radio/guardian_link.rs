@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use pttd_core::radio::Event;
 use pttd_hw::HwError;
-use pttd_hw::spec::SerialInput;
+use pttd_hw::serial::Levels;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::thread::go_before_others;
@@ -193,8 +193,9 @@ impl Link {
         })
     }
 
-    /// The level of a serial port's input: the port has one opener, and that is the guardian.
-    pub fn serial(&self, port: &Path, input: SerialInput) -> Result<bool, HwError> {
+    /// The levels of a serial port's inputs, and how many bytes of text came in: the port has one opener, and that
+    /// is the guardian.
+    pub fn serial(&self, port: &Path) -> Result<(Levels, u64), HwError> {
         let state = self.shared.state();
         let missing = |why: &str| HwError::Missing {
             what: format!("the serial port {} ({why})", port.display()),
@@ -202,12 +203,7 @@ impl Link {
         let inputs = state.inputs.get(port).ok_or_else(|| missing(NOBODY))?;
         match &inputs.fault {
             Some(why) => Err(missing(why)),
-            None => Ok(match input {
-                SerialInput::Cts => inputs.cts,
-                SerialInput::Dsr => inputs.dsr,
-                SerialInput::Dcd => inputs.dcd,
-                SerialInput::Ri => inputs.ri,
-            }),
+            None => Ok((inputs.levels(), inputs.garbage)),
         }
     }
 

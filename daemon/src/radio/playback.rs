@@ -12,6 +12,7 @@ use pttd_core::ids::TransmissionId;
 use pttd_core::media::Tap;
 use pttd_core::radio::chain::TxChain;
 use pttd_core::radio::player::{Heard, Player};
+use pttd_core::radio::playout::Counters;
 use pttd_core::radio::tones::OwnSound;
 use pttd_core::radio::{Event, Order, Tone};
 use pttd_hw::{HwError, PERIOD, Playback, open_playback};
@@ -56,6 +57,8 @@ struct Open {
     hold: Option<Instant>,
     /// Packets of a transmission whose order is still on its way.
     early: VecDeque<Tap>,
+    /// Of those, the ones that more packets took the place of.
+    crowded_out: u64,
     tones: VecDeque<OwnSound>,
     /// A transmission was begun and has not drained yet.
     talks: bool,
@@ -66,8 +69,8 @@ struct Open {
     played: u64,
     xruns: u64,
     clips: u64,
-    lost: u64,
-    recovered: u64,
+    /// What was told of packets.
+    counted: Counters,
 }
 
 impl Transmitting {
@@ -93,7 +96,7 @@ impl Transmitting {
 
     fn open(&self) -> Result<Open> {
         let plan = &self.plan;
-        let (tx, gauges) = (&self.gauges.tx, &self.gauges);
+        let tx = &self.gauges.tx;
         let decoder = Decoder::new().context("starting Opus")?;
         Ok(Open {
             playback: open_playback(&plan.sound, plan.side, plan.playback_db)?,
@@ -102,6 +105,7 @@ impl Transmitting {
             transmission: None,
             hold: None,
             early: VecDeque::new(),
+            crowded_out: 0,
             tones: VecDeque::new(),
             talks: false,
             owes: false,
@@ -109,8 +113,7 @@ impl Transmitting {
             played: 0,
             xruns: tx.xruns.load(Ordering::Relaxed),
             clips: tx.clips.load(Ordering::Relaxed),
-            lost: gauges.packets_lost.load(Ordering::Relaxed),
-            recovered: gauges.packets_recovered.load(Ordering::Relaxed),
+            counted: Counters::default(),
         })
     }
 
@@ -230,7 +233,7 @@ impl Transmitting {
         })
     }
 
-    fn show(&self, open: &Open) {
+    fn show(&self, open: &mut Open) {
         let gauges = &self.gauges;
         gauges.tx.show(open.chain.meter(), open.clips);
         let xruns = open.xruns + open.playback.xruns();
@@ -238,11 +241,10 @@ impl Transmitting {
         let depth = open.player.depth().as_micros() as u64;
         gauges.buffer_us.store(depth, Ordering::Relaxed);
         gauges.set_drift(open.player.drift_ppm());
-        let counters = open.player.counters();
-        let lost = open.lost + counters.lost;
-        gauges.packets_lost.store(lost, Ordering::Relaxed);
-        let recovered = open.recovered + counters.recovered;
-        gauges.packets_recovered.store(recovered, Ordering::Relaxed);
+        let mut counters = open.player.counters();
+        counters.dropped += open.crowded_out;
+        gauges.packets.count(&counters, &open.counted);
+        open.counted = counters;
     }
 }
 
@@ -254,6 +256,7 @@ impl Open {
             current if current.is_none_or(|current| current < tap.transmission) => {
                 if self.early.len() == TAPS {
                     self.early.pop_front();
+                    self.crowded_out += 1;
                 }
                 self.early.push_back(tap);
             }

@@ -268,10 +268,10 @@ impl Wire {
             .map(|port| self.ports.open(port))
             .collect::<Result<_, _>>()?;
         // A wire is one line of one port.
-        let serial = move |port: &Path, line| {
+        let serial = move |port: &Path| {
             let what = port.display().to_string();
             let held = held.first().ok_or(HwError::Missing { what })?;
-            Ok(held.levels()?.of(line))
+            Ok((held.levels()?, held.garbage()))
         };
         let inputs = Inputs {
             vox: Arc::new(|| false),

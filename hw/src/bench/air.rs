@@ -32,12 +32,18 @@ const MOST_CLIENTS: usize = 16;
 const CAPTURE_QUEUE: usize = 24 << 10;
 /// Running later than this, the clock stops instead of catching up.
 const TOO_LATE: Duration = Duration::from_millis(30);
+/// Whoever plays has two periods waiting, and may fill up after each: a card that played more of them in one go
+/// would run dry by its own fault, and would blame the radio for it.
+const TOO_LATE_TO_PLAY: Duration = Duration::from_millis(10);
 
 /// One period as the handheld heard it.
 #[derive(Clone, Debug)]
 pub struct Heard {
     /// When its first sample was played.
     pub at: Instant,
+    /// The card counts its periods, whether there was anything to play or not: what follows upon each other is
+    /// heard without a seam, however late the machine let the card be.
+    pub number: u64,
     /// Whether the transmitter was keyed: only then anybody else hears it.
     pub keyed: bool,
     pub samples: [f32; PERIOD],
@@ -68,6 +74,8 @@ struct State {
     playback: Clock,
     /// Counts captured periods.
     number: u32,
+    /// Counts played ones.
+    periods: u64,
 }
 
 struct Client {
@@ -117,6 +125,7 @@ impl Air {
             capture: Clock::new(now),
             playback: Clock::new(now),
             number: 0,
+            periods: 0,
         }));
         let for_thread = state.clone();
         let thread = std::thread::Builder::new()
@@ -388,10 +397,14 @@ impl State {
     }
 
     fn run_clocks(&mut self, now: Instant) {
-        let late = now.saturating_duration_since(self.capture.next().min(self.playback.next()));
-        if late > TOO_LATE {
-            self.capture.skip(late);
-            self.playback.skip(late);
+        for (clock, most) in [
+            (&mut self.capture, TOO_LATE),
+            (&mut self.playback, TOO_LATE_TO_PLAY),
+        ] {
+            let late = now.saturating_duration_since(clock.next());
+            if late > most {
+                clock.skip(late);
+            }
         }
         while self.capture.next() <= now {
             self.capture.tick();
@@ -427,10 +440,11 @@ impl State {
     }
 
     fn playback_tick(&mut self, at: Instant) {
+        self.periods += 1;
         if self.stands_still {
             return;
         }
-        let keyed = self.keyed;
+        let (keyed, number) = (self.keyed, self.periods);
         for client in &mut self.clients {
             if client.kind != Some(Kind::Playback) || client.gone {
                 continue;
@@ -442,7 +456,12 @@ impl State {
                     while self.heard.len() >= self.keep.max(1) {
                         self.heard.pop_front();
                     }
-                    self.heard.push_back(Heard { at, keyed, samples });
+                    self.heard.push_back(Heard {
+                        at,
+                        number,
+                        keyed,
+                        samples,
+                    });
                 }
                 None => {
                     client.underruns += u64::from(client.running);

@@ -171,8 +171,17 @@ impl Edge {
                 self.tell_keying(radio, keying::Input::Ready(ready), now);
             }
             Event::Drained { at } => self.tell_keying(radio, keying::Input::Drained { at }, now),
-            Event::Line { keyed, fault, .. } => {
-                self.tell_keying(radio, keying::Input::Line { keyed, fault }, now);
+            Event::Line {
+                keyed,
+                fault,
+                locked,
+            } => {
+                let line = keying::Input::Line {
+                    keyed,
+                    fault,
+                    locked,
+                };
+                self.tell_keying(radio, line, now);
             }
             Event::TestTone { length } => {
                 self.tell_keying(radio, keying::Input::TestTone { length }, now);
@@ -347,7 +356,7 @@ impl Edge {
                     }
                 }
                 keying::Output::TimedOut { transmission } => {
-                    tracing::warn!(radio = %id, "the transmitter was on for as long as it may, unkeyed");
+                    tracing::warn!(radio = %id, "unkeyed: the transmitter was on for as long as it may, or the guardian stopped it");
                     let sent = sends.filter(|(sent, _)| Some(*sent) == transmission);
                     r.timed_out = sent.map(|(_, who)| who);
                     r.cuts = true;

@@ -9,11 +9,12 @@
 //!    ├────────────────────────────────────┼──────────────────── tail over ─────┘
 //!    │                                    │
 //!    │      penalty over                 any of them
-//!    └────────────────── LockedOut <──────┘ TOT
+//!    └────────────────── LockedOut <──────┘ TOT, or the guardian's lock
 //! ```
 //! Keyed from Lead to Tail. The TOT counts from the key-down, through however many talks. After it, whoever
 //! talked has to let go, and then the penalty runs. A line that fails, or sound that goes, unkeys at once; when it is
-//! back, a talk that runs is taken up.
+//! back, a talk that runs is taken up, but not within [`REST`], and as the same key-down: what fails each time it is
+//! keyed is not keyed in bursts, nor for ever.
 //!
 //! Key orders reach [`AHEAD`] into the future and never past the TOT: with nobody renewing them the transmitter goes off.
 //! A desk is never keyed: no lead, no tail, no TOT.
@@ -25,24 +26,27 @@ use std::time::{Duration, Instant};
 use super::{Kind, Order, Settings, Tone};
 use crate::ids::TransmissionId;
 
+mod deadlines;
+mod seen;
 #[cfg(test)]
 mod tests;
+
+pub use seen::Seen;
 
 /// How far ahead a key order reaches.
 pub const AHEAD: Duration = Duration::from_millis(200);
 /// How often it is renewed.
 pub const RENEW: Duration = Duration::from_millis(50);
+/// How long it stays down at least after a failure or the TOT: longer than the guardian takes for one key-down.
+const REST: Duration = Duration::from_secs(1);
+/// What is keyed again so soon counts as one key-down, as the guardian counts it, ...
+const SAME: Duration = Duration::from_millis(400);
+/// ... and so soon after a failure.
+const SAME_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// The longest test tone.
 pub const LONGEST_TEST: Duration = Duration::from_secs(5);
 /// Room for the permit tone between lead and speech.
 const PERMIT: Duration = Duration::from_millis(100);
-/// Sound that has not left the card this long after it should have never will.
-const OVERDUE: Duration = Duration::from_secs(1);
-/// The longest identification: a slow morse call, a spoken sentence.
-const LONGEST_IDENT: Duration = Duration::from_secs(30);
-/// A line that is still up so long after it was let go does not obey.
-const DISOBEYS: Duration = Duration::from_secs(1);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Someone talks who is to be heard here.
@@ -59,6 +63,8 @@ pub enum Input {
     Line {
         keyed: bool,
         fault: bool,
+        /// The guardian keeps it down, whatever is ordered.
+        locked: bool,
     },
     TestTone {
         length: Duration,
@@ -75,7 +81,7 @@ pub enum Output {
     Warned {
         left: Duration,
     },
-    /// The TOT is over: who talks must be heard by nobody any more.
+    /// The TOT is over, or the guardian took the line down: who talks must be heard by nobody any more.
     TimedOut {
         transmission: Option<TransmissionId>,
     },
@@ -115,36 +121,13 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Keyed {
     since: Instant,
+    /// Of the TOT: as `since`, but where a key-down goes on.
+    counts: Instant,
     renewed: Instant,
     /// When the lead is over, and when speech may be heard: the permit tone lies between.
     lead_over: Instant,
     speech: Instant,
     alerted: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Deadline {
-    Tot,
-    Penalty,
-    LeadOver,
-    Overdue,
-    TailOver,
-    PreAlert,
-    Ident,
-    Renew,
-}
-
-/// What it looks like from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    Down,
-    Idle,
-    Lead,
-    OnAir,
-    Draining,
-    Tail,
-    LockedOut,
-    TestTone,
 }
 
 pub struct Keying {
@@ -155,8 +138,15 @@ pub struct Keying {
     talk: Option<TransmissionId>,
     ready: bool,
     fault: bool,
+    locked: bool,
     line_keyed: bool,
+    /// When the line was last seen to change; none: nobody ever told of one.
+    line_changed: Option<Instant>,
     unkeyed: Option<Instant>,
+    /// Not keyed before.
+    rests: Option<Instant>,
+    /// From when the last key-down counts, and until when it can go on.
+    last: Option<(Instant, Instant)>,
     clear: bool,
     /// Sound that was to drain and did not.
     overdue: bool,
@@ -176,76 +166,18 @@ impl Keying {
             talk: None,
             ready: false,
             fault: false,
+            locked: false,
             line_keyed: false,
+            line_changed: None,
             unkeyed: None,
+            rests: None,
+            last: None,
             clear: false,
             overdue: false,
             identified: None,
             unidentified: false,
             latest: None,
             outputs: VecDeque::new(),
-        }
-    }
-
-    pub fn seen(&self) -> Seen {
-        match self.state {
-            State::LockedOut { .. } => Seen::LockedOut,
-            _ if !self.is_able() => Seen::Down,
-            State::Idle => Seen::Idle,
-            State::Lead {
-                sound: Sound::Test { .. },
-            }
-            | State::Draining {
-                sound: Sound::Test { .. },
-                ..
-            } => Seen::TestTone,
-            State::Lead { .. } => Seen::Lead,
-            State::OnAir => Seen::OnAir,
-            State::Draining { .. } => Seen::Draining,
-            State::Tail { .. } => Seen::Tail,
-        }
-    }
-
-    /// The transmitter is up, or about to be.
-    pub fn is_keyed(&self) -> bool {
-        self.keyed.is_some()
-    }
-
-    /// What the PTT line is.
-    pub fn is_line_up(&self) -> bool {
-        self.line_keyed
-    }
-
-    pub fn keyed_since(&self) -> Option<Instant> {
-        self.keyed.map(|keyed| keyed.since)
-    }
-
-    pub fn tot(&self) -> Option<Instant> {
-        self.keyed
-            .map(|keyed| keyed.since + self.settings.keying.tot)
-    }
-
-    /// After the TOT, as long as the one who talked has not let go.
-    pub fn waits_for_release(&self) -> bool {
-        self.state == State::LockedOut { until: None }
-    }
-
-    /// What is wrong with it, for a person.
-    pub fn problem(&self, now: Instant) -> Option<&'static str> {
-        let disobeys = |since| now.saturating_duration_since(since) >= DISOBEYS;
-        match () {
-            () if self.line_keyed && self.unkeyed.is_some_and(disobeys) => Some(
-                "The PTT line is up although nothing is to be sent. Switch the transmitter off.",
-            ),
-            () if self.fault => {
-                Some("The PTT line does not do what it is told. The transmitter is not used.")
-            }
-            () if !self.ready && self.settings.kind == Kind::Desk => {
-                Some("The sound card of its speaker is not there.")
-            }
-            () if !self.ready => Some("The transmitter's sound card or PTT line is not there."),
-            () if self.overdue => Some("Sound that is to be sent does not leave the sound card."),
-            () => None,
         }
     }
 
@@ -260,13 +192,20 @@ impl Keying {
                 let length = length.min(LONGEST_TEST);
                 self.begin(Sound::Test { length }, now);
             }
+            (
+                State::Lead { .. } | State::OnAir | State::Draining { .. } | State::Tail { .. },
+                Input::Line { locked: true, .. },
+            ) => self.time_out(now),
             // Whatever it was doing, it may not be able to go on.
             (
                 State::Lead { .. } | State::OnAir | State::Draining { .. } | State::Tail { .. },
                 Input::Ready(_) | Input::Line { .. },
             ) => {
                 if !self.is_able() {
-                    self.give_up(now);
+                    if self.keyed.is_some() {
+                        self.rests = Some(now + REST);
+                    }
+                    self.give_up(SAME_AFTER_FAILURE, now);
                     self.state = State::Idle;
                 }
             }
@@ -310,7 +249,8 @@ impl Keying {
                 self.tail(now);
             }
             (State::LockedOut { until: None }, Input::LetGo) => {
-                let until = Some(now + self.settings.keying.tot_penalty);
+                let penalty = self.settings.keying.tot_penalty.max(REST);
+                let until = Some(now + penalty);
                 self.state = State::LockedOut { until };
             }
             // Noted above, and nothing to do now.
@@ -352,30 +292,23 @@ impl Keying {
         self.outputs.pop_front()
     }
 
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_deadline().map(|(at, _)| at)
-    }
-
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.latest = Some(now);
-        if self.tot().is_some_and(|tot| tot <= now) {
-            // Whatever else was due before does not matter any more.
-            self.time_out(now);
-        }
-        while let Some((_, deadline)) = self.next_deadline().filter(|(at, _)| *at <= now) {
-            self.serve(deadline, now);
-        }
-    }
-
     /// What is remembered, whatever it is doing.
     fn note(&mut self, input: Input, now: Instant) {
         match input {
             Input::Talk(transmission) => self.talk = Some(transmission),
             Input::TalkOver => self.talk = None,
             Input::Ready(ready) => self.ready = ready,
-            Input::Line { keyed, fault } => {
-                self.line_keyed = keyed;
+            Input::Line {
+                keyed,
+                fault,
+                locked,
+            } => {
+                let before = std::mem::replace(&mut self.line_keyed, keyed);
+                if before != keyed || self.line_changed.is_none() {
+                    self.line_changed = Some(now);
+                }
                 self.fault = fault;
+                self.locked = locked;
                 if keyed && self.keyed.is_none() && self.unkeyed.is_none() {
                     self.unkeyed = Some(now);
                 }
@@ -387,7 +320,7 @@ impl Keying {
     }
 
     fn is_able(&self) -> bool {
-        self.ready && !self.fault
+        self.ready && !self.fault && !self.locked
     }
 
     /// Takes up the talk that runs, if one does.
@@ -398,14 +331,20 @@ impl Keying {
     }
 
     fn begin(&mut self, sound: Sound, now: Instant) {
-        if !self.is_able() {
+        if !self.is_able() || self.rests.is_some_and(|until| now < until) {
             return;
         }
         if self.settings.kind == Kind::Radio {
+            let goes_on = self.last.take().filter(|(_, until)| now < *until);
+            let counts = goes_on.map_or(now, |(counts, _)| counts.min(now));
+            if counts + self.settings.keying.tot <= now {
+                return self.time_out(now);
+            }
             let lead_over = now + self.settings.keying.lead;
             let permit = self.settings.tones.permit;
             self.keyed = Some(Keyed {
                 since: now,
+                counts,
                 renewed: now,
                 lead_over,
                 speech: lead_over + if permit { PERMIT } else { Duration::ZERO },
@@ -449,8 +388,7 @@ impl Keying {
                 self.tone(Sound::Ident, now);
             }
             Sound::Ident => {
-                self.identified = Some(now);
-                self.unidentified = false;
+                self.leave_ident(now);
                 self.tail(now);
             }
             Sound::Speech | Sound::Courtesy | Sound::Test { .. } => self.tail(now),
@@ -488,92 +426,6 @@ impl Keying {
         self.state = State::Tail { until: now + tail };
     }
 
-    fn next_deadline(&self) -> Option<(Instant, Deadline)> {
-        let settings = &self.settings.keying;
-        let of_state = match self.state {
-            State::Idle => self
-                .ident_due()
-                .filter(|_| self.unidentified && self.clear && self.is_able())
-                .map(|at| (at, Deadline::Ident)),
-            State::Lead { .. } => self.keyed.map(|k| (k.lead_over, Deadline::LeadOver)),
-            State::OnAir => self.keyed.filter(|keyed| !keyed.alerted).map(|k| {
-                (
-                    k.since + settings.tot.saturating_sub(settings.tot_alert),
-                    Deadline::PreAlert,
-                )
-            }),
-            State::Draining { sound, since } => {
-                let length = match sound {
-                    Sound::Speech => settings.lead + OVERDUE,
-                    Sound::Courtesy => OVERDUE,
-                    Sound::Ident => LONGEST_IDENT,
-                    Sound::Test { length } => length + OVERDUE,
-                };
-                Some((since + length, Deadline::Overdue))
-            }
-            State::Tail { until } => Some((until, Deadline::TailOver)),
-            State::LockedOut { until } => until.map(|at| (at, Deadline::Penalty)),
-        };
-        let of_keyed = self.keyed.map(|k| (k.renewed + RENEW, Deadline::Renew));
-        let tot = self.tot().map(|at| (at, Deadline::Tot));
-        of_state.into_iter().chain(of_keyed).chain(tot).min()
-    }
-
-    fn serve(&mut self, deadline: Deadline, now: Instant) {
-        match (self.state, deadline) {
-            (_, Deadline::Tot) => self.time_out(now),
-            (_, Deadline::Renew) => self.renew(now),
-            (State::Lead { sound }, Deadline::LeadOver) => match sound {
-                Sound::Speech => {
-                    if self.settings.tones.permit {
-                        self.order(Order::Tone(Tone::Permit));
-                    }
-                    self.state = State::OnAir;
-                }
-                Sound::Courtesy | Sound::Ident | Sound::Test { .. } => self.tone(sound, now),
-            },
-            (State::Draining { .. }, Deadline::Overdue) => {
-                self.overdue = true;
-                self.order(Order::Discard);
-                self.tail(now);
-            }
-            (State::Tail { .. }, Deadline::TailOver) => {
-                self.unkey(now);
-                self.state = State::Idle;
-                self.start(now);
-            }
-            (State::OnAir, Deadline::PreAlert) => {
-                self.order(Order::Tone(Tone::PreAlert));
-                if let Some(keyed) = &mut self.keyed {
-                    keyed.alerted = true;
-                    let left = self.tot().map(|tot| tot.saturating_duration_since(now));
-                    self.outputs
-                        .extend(left.map(|left| Output::Warned { left }));
-                }
-            }
-            (State::LockedOut { .. }, Deadline::Penalty) => {
-                self.state = State::Idle;
-                self.start(now);
-            }
-            (State::Idle, Deadline::Ident) => self.begin(Sound::Ident, now),
-            // Of another state: `next_deadline` names none of these.
-            (
-                State::Idle
-                | State::Lead { .. }
-                | State::OnAir
-                | State::Draining { .. }
-                | State::Tail { .. }
-                | State::LockedOut { .. },
-                Deadline::Penalty
-                | Deadline::LeadOver
-                | Deadline::Overdue
-                | Deadline::TailOver
-                | Deadline::PreAlert
-                | Deadline::Ident,
-            ) => {}
-        }
-    }
-
     fn renew(&mut self, now: Instant) {
         let tot = self.tot();
         if let (Some(keyed), Some(tot)) = (&mut self.keyed, tot) {
@@ -584,23 +436,46 @@ impl Keying {
     }
 
     fn time_out(&mut self, now: Instant) {
-        self.give_up(now);
+        self.give_up(Duration::ZERO, now);
         let transmission = self.talk;
-        let penalty = self.settings.keying.tot_penalty;
+        // The line has to fall, and to be seen down, even where there is no penalty.
+        let penalty = self.settings.keying.tot_penalty.max(REST);
+        self.rests = Some(now + REST);
         let until = transmission.is_none().then_some(now + penalty);
         self.state = State::LockedOut { until };
         self.outputs.push_back(Output::TimedOut { transmission });
     }
 
     /// Off the air at once, whatever was to be played.
-    fn give_up(&mut self, now: Instant) {
-        self.unkey(now);
+    fn give_up(&mut self, same: Duration, now: Instant) {
+        self.leave_ident(now);
+        self.unkey(same, now);
         self.order(Order::Discard);
     }
 
-    fn unkey(&mut self, now: Instant) {
-        if self.keyed.take().is_some() {
+    /// The identification is over, said or not: what is not out by itself would be begun again for ever, with nobody
+    /// there. Only for whoever talks it gives way, and comes again.
+    fn leave_ident(&mut self, now: Instant) {
+        let sound = Sound::Ident;
+        match self.state {
+            State::Lead { sound: s } | State::Draining { sound: s, .. } if s == sound => {
+                self.identified = Some(now);
+                self.unidentified = false;
+            }
+            State::Lead { .. }
+            | State::Draining { .. }
+            | State::Idle
+            | State::OnAir
+            | State::Tail { .. }
+            | State::LockedOut { .. } => {}
+        }
+    }
+
+    /// What is keyed again within `same` goes on with this key-down.
+    fn unkey(&mut self, same: Duration, now: Instant) {
+        if let Some(keyed) = self.keyed.take() {
             self.unkeyed = Some(now);
+            self.last = Some((keyed.counts, now + same));
             self.order(Order::Unkey);
         }
     }

@@ -10,7 +10,7 @@ use pttd_tests::expect;
 use pttd_tests::phone::Phone;
 use pttd_tests::radio::{Radio, SENTENCE};
 use pttd_tests::site::{Site, SiteBuilder, site};
-use pttd_tests::sound::{encoded_at_once, speech};
+use pttd_tests::sound::{Sound, encoded_at_once, speech};
 
 use crate::machine::{self, Cores, cpu, pin};
 use crate::table::{Table, millis, percentile};
@@ -72,7 +72,8 @@ pub async fn delays(table: &mut Table, cores: Cores) -> Result<()> {
         Duration::from_millis(60),
     );
 
-    let sound = encoded_at_once(&speech(SENTENCE)?, 0)?;
+    // Heard from its first sample on: a sentence begins softly, and an encoder with some milliseconds of nothing.
+    let sound = steady_tone()?;
     let (mut line, mut card) = (Vec::new(), Vec::new());
     for _ in 0..TIMES {
         ben.on("ops")?.sounds_like(&sound)?;
@@ -225,16 +226,13 @@ pub async fn drift(table: &mut Table, cores: Cores) -> Result<()> {
     hall.air.set_ppm(200.0, 200.0);
     yard.air.set_ppm(-200.0, -200.0);
     let mut ben = site.phone_on("ben", "ops").await?;
-    // 500 Hz: a frame of 20 ms is ten of its periods, so that it goes on without a seam for ever.
-    let tone: Vec<f32> = (0..48_000 * 3)
-        .map(|n| (f64::from(n) * 500.0 / 48_000.0 * std::f64::consts::TAU).sin() as f32 * 0.3)
-        .collect();
-    let encoded = encoded_at_once(&tone, 0)?;
-    // Without the encoder's beginning.
-    let steady = encoded[50..100].to_vec().into();
-    ben.on("ops")?.sounds_like(&steady)?;
+    ben.on("ops")?.sounds_like(&steady_tone()?)?;
     let since = Instant::now();
     ben.press("ops").await?;
+    let before = [
+        xruns(&dana.radio("hall").await?),
+        xruns(&dana.radio("yard").await?),
+    ];
     let mut depths = [Vec::new(), Vec::new()];
     while since.elapsed() < DRIFT {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -247,7 +245,8 @@ pub async fn drift(table: &mut Table, cores: Cores) -> Result<()> {
             depths.push(status["bufferMs"].as_f64().context("a depth")?);
         }
     }
-    for ((radio, depths), ppm) in [&hall, &yard].iter().zip(&depths).zip([200, -200]) {
+    let radios = [(&hall, 200), (&yard, -200)];
+    for (((radio, ppm), depths), before) in radios.into_iter().zip(&depths).zip(before) {
         let least = depths.iter().copied().fold(f64::MAX, f64::min);
         let most = depths.iter().copied().fold(0.0, f64::max);
         table.row(
@@ -256,6 +255,9 @@ pub async fn drift(table: &mut Table, cores: Cores) -> Result<()> {
             "within 20 ms",
             Some(most - least <= 20.0),
         );
+        let xruns = xruns(&dana.radio(&radio.id).await?).saturating_sub(before);
+        let what = format!("card not served in time, 3 min at {ppm} ppm");
+        table.row(&what, format!("{xruns} times"), "0", Some(xruns == 0));
         let heard = radio.transmitted(since + Duration::from_secs(20)).samples;
         let heard = &heard[..heard.len().saturating_sub(48_000)];
         ensure!(heard.len() > 48_000 * 100, "too little was heard");
@@ -269,6 +271,21 @@ pub async fn drift(table: &mut Table, cores: Cores) -> Result<()> {
     }
     ben.release("ops").await?;
     Ok(())
+}
+
+/// A second of 500 Hz: a packet is ten turns of it, so that it goes on without a seam for ever.
+fn steady_tone() -> Result<Sound> {
+    let turn = 500.0 / 48_000.0 * std::f64::consts::TAU;
+    let tone: Vec<f32> = (0..48_000 * 3)
+        .map(|n| (f64::from(n) * turn).sin() as f32 * 0.3)
+        .collect();
+    // Without the encoder's beginning.
+    Ok(encoded_at_once(&tone, 0)?[50..100].into())
+}
+
+/// Those of its card, by its status.
+fn xruns(status: &serde_json::Value) -> u64 {
+    status["xruns"].as_u64().unwrap_or_default()
 }
 
 /// The furthest a sample is from where the two before it lead, on a sine of this frequency, in dBFS.

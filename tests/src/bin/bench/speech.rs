@@ -10,7 +10,9 @@ use pttd_tests::browser::{Browser, turn};
 use pttd_tests::microphone::ANNA;
 use pttd_tests::radio::Radio;
 use pttd_tests::site::Site;
-use pttd_tests::sound::{RATE, encoded_at_once, narrowed, raw, speech, voice_band};
+use pttd_tests::sound::{
+    RATE, decoded_at_once, encoded_at_once, narrowed, raw, speech, voice_band,
+};
 
 use crate::machine::Cores;
 use crate::radio::wired;
@@ -40,14 +42,21 @@ pub async fn speech_both_ways(table: &mut Table, cores: Cores) -> Result<()> {
         .map(|words| speech(words))
         .collect::<Result<_>>()?;
     let page = turn.page_that_says(&site, ANNA, &sentences[0]).await?;
-    let (mut coming, mut going, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    // Hears what the page is sent, without a browser's buffer.
+    let mut ben = site.phone_on("ben", "ops").await?;
+    let (mut sent, mut coming) = (Vec::new(), Vec::new());
+    let (mut going, mut scores) = (Vec::new(), Vec::new());
     for words in &sentences {
+        let before = ben.on("ops")?.heard().len();
         coming.push(from_the_radio(&hall, &page, words).await?);
+        let heard = narrowed(&decoded_at_once(&ben.on("ops")?.heard()[before..])?);
+        sent.push(lost(&reference(words), &heard).context("the sentence at a phone")?);
         let heard = to_the_radio(&hall, &page, words).await?;
         going.push(lost(&reference(words), &heard).context("the sentence on the air")?);
         scores.push(pesq(&reference(words), &heard)?);
     }
     for (what, times) in [
+        ("first word lost, radio -> phone", sent),
         ("first word lost, radio -> page", coming),
         ("first word lost, page -> radio", going),
     ] {

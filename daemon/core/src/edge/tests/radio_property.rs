@@ -17,6 +17,8 @@ const WORST: Duration = Duration::from_millis(500);
 /// A thread does not believe an order that reaches further ahead.
 const BELIEVED: Duration = Duration::from_millis(300);
 const TICK: Duration = Duration::from_millis(10);
+/// What is keyed again so soon after a failure is one key-down.
+const GOES_ON: Duration = Duration::from_secs(5);
 /// How long it takes until sound has left the card.
 const DRAINS: Duration = Duration::from_millis(60);
 
@@ -99,6 +101,18 @@ struct Wired {
     tested: bool,
     /// Since when the edge has it keyed.
     down: Option<Instant>,
+    /// From when that counts: what is keyed again soon goes on. And when it was keyed last.
+    counts: Option<Instant>,
+    fell: Option<Instant>,
+}
+
+impl Wired {
+    /// Forgets a key-down that is over, if it was as long as may be.
+    fn is_timed_out(&mut self, now: Instant) -> bool {
+        let over = self.counts.is_some_and(|counts| now >= counts + TOT);
+        self.counts = self.counts.filter(|_| !over);
+        over
+    }
 }
 
 struct World {
@@ -148,6 +162,8 @@ impl World {
                 sends: None,
                 tested: false,
                 down: None,
+                counts: None,
+                fell: None,
             };
             (RadioId(n), wired)
         };
@@ -379,15 +395,22 @@ impl World {
                     if *radio == DESK || *until > now + BELIEVED {
                         self.wrong.push(format!("{radio} is keyed wrongly"));
                     }
-                    wired.down.get_or_insert(now);
+                    if wired.down.is_none() {
+                        wired.down = Some(now);
+                        let soon = |fell| now < fell + GOES_ON;
+                        let counts = wired.counts.filter(|_| wired.fell.is_some_and(soon));
+                        wired.counts = Some(counts.map_or(now, |counts| counts.min(now)));
+                    }
                     // Where the reactor's clock is wrong, so is what it orders.
                     if *until <= real + BELIEVED {
                         wired.on_air_until = Some(*until);
                     }
                 }
                 Order::Unkey => {
-                    let down = wired.down.take();
-                    if down.is_some_and(|down| now >= down + TOT) {
+                    if wired.down.take().is_some() {
+                        wired.fell = Some(now);
+                    }
+                    if wired.is_timed_out(now) {
                         self.timed_out.insert(now);
                     }
                     wired.on_air_until = None;
@@ -415,7 +438,12 @@ impl World {
                     wired.plays = None;
                     wired.drains = Some(real + DRAINS);
                 }
-                Order::Discard => wired.plays = None,
+                Order::Discard => {
+                    wired.plays = None;
+                    if wired.down.is_none() && wired.is_timed_out(now) {
+                        self.timed_out.insert(now);
+                    }
+                }
                 Order::Tone(_) => wired.drains = Some(real + DRAINS),
                 Order::StopTone => {}
             }

@@ -59,6 +59,7 @@ enum Does {
     DrainedAt(u64),
     Ready(bool),
     Fault(bool),
+    Locked(bool),
     Line(bool),
     Test(u64),
     StopTest,
@@ -140,10 +141,17 @@ fn play(settings: Settings, steps: &[Step]) -> Played {
             Fault(fault) => Some(Input::Line {
                 keyed: false,
                 fault,
+                locked: false,
+            }),
+            Locked(locked) => Some(Input::Line {
+                keyed: false,
+                fault: false,
+                locked,
             }),
             Line(keyed) => Some(Input::Line {
                 keyed,
                 fault: false,
+                locked: false,
             }),
             Test(length) => Some(Input::TestTone { length: ms(length) }),
             StopTest => Some(Input::StopTestTone),
@@ -279,8 +287,8 @@ fn a_talk_is_keyed_played_and_unkeyed() {
                 (0, "key"),
                 (0, "play 1 from 150"),
                 (2_000, "endplay"),
-                (3_150, "discard"),
-                (3_250, "unkey"),
+                (4_650, "discard"),
+                (4_750, "unkey"),
             ],
         ),
     ] {
@@ -422,6 +430,200 @@ fn sound_or_a_line_that_goes_unkeys_at_once_and_a_talk_is_taken_up_when_it_is_ba
             assert_eq!(after, expected, "{what} goes at {at}");
         }
     }
+}
+
+#[test]
+fn a_line_that_fails_each_time_is_not_keyed_in_bursts_nor_past_the_tot() {
+    for (fails, back) in [(Fault(true), Fault(false)), (Ready(false), Ready(true))] {
+        let mut steps = vec![(0, Talk(1))];
+        for n in 0..80u64 {
+            steps.push((n * 200 + 50, fails));
+            steps.push((n * 200 + 100, back));
+        }
+        let played = play(settings(), &steps);
+        let at = |wanted: &str| -> Vec<u64> {
+            let ordered = played.ordered.iter();
+            let wanted = ordered.filter(|(_, word)| word == wanted);
+            wanted.map(|(t, _)| *t).collect()
+        };
+        let keyed = at("key");
+        let apart = keyed.windows(2).all(|two| two[1] - two[0] >= 1_000);
+        assert!(apart && keyed.len() >= 12, "{keyed:?}");
+        assert_eq!(at("timed out 1"), [15_050], "when it would be keyed next");
+    }
+    let steps = [
+        (0, Talk(1)),
+        (14_500, Fault(true)),
+        (14_600, Fault(false)),
+        (30_000, Nothing),
+    ];
+    let expected = [
+        (0, "key"),
+        (0, "play 1 from 150"),
+        (5_000, "prealert"),
+        (5_000, "warned 10000"),
+        (14_500, "unkey"),
+        (14_500, "discard"),
+        (15_500, "discard"),
+        (15_500, "timed out 1"),
+    ];
+    check("nothing is left", settings(), &steps, &expected);
+}
+
+#[test]
+fn what_is_keyed_again_at_once_counts_as_one_key_down() {
+    let talks = |pause: u64| {
+        let over = 2_150 + pause;
+        [
+            (0, Talk(1)),
+            (2_000, Over),
+            (2_050, Drained),
+            (over, Talk(2)),
+            (40_000, Nothing),
+        ]
+    };
+    for (pause, tot) in [(0, 15_000), (399, 15_000), (400, 17_550)] {
+        let played = play(settings(), &talks(pause));
+        assert!(played.ordered.contains(&(2_150, "unkey".into())) || pause == 0);
+        let timed_out = (tot, "timed out 2".into());
+        assert_eq!(played.ordered.last(), Some(&timed_out), "after {pause} ms");
+    }
+}
+
+#[test]
+fn the_guardian_s_lock_ends_a_talk_as_the_tot_does() {
+    let keyed = [(0, Talk(1)), (10, Line(true)), (3_000, Locked(true))];
+    let locked = [
+        (0, "key"),
+        (0, "play 1 from 150"),
+        (3_000, "unkey"),
+        (3_000, "discard"),
+        (3_000, "timed out 1"),
+    ];
+    let over = [(0, Talk(1)), (1_000, Over), (1_050, Locked(true))];
+    let drains = [
+        (0, "key"),
+        (0, "play 1 from 150"),
+        (1_000, "endplay"),
+        (1_050, "unkey"),
+        (1_050, "discard"),
+        (1_050, "timed out"),
+    ];
+    for (what, steps, after, expected) in [
+        (
+            "nobody lets go",
+            &keyed[..],
+            &[(4_000, Locked(false)), (99_000, Nothing)][..],
+            [&locked[..], &[]].concat(),
+        ),
+        (
+            "and then",
+            &keyed,
+            &[
+                (3_001, Over),
+                (3_500, Does::LetGo),
+                (4_000, Locked(false)),
+                (5_000, Talk(2)),
+                (8_500, Nothing),
+            ],
+            [&locked[..], &[(8_500, "key"), (8_500, "play 2 from 8650")]].concat(),
+        ),
+        (
+            "never while it is locked",
+            &keyed,
+            &[
+                (3_001, Over),
+                (3_500, Does::LetGo),
+                (5_000, Talk(2)),
+                (20_000, Locked(false)),
+            ],
+            [
+                &locked[..],
+                &[(20_000, "key"), (20_000, "play 2 from 20150")],
+            ]
+            .concat(),
+        ),
+        (
+            "nobody talks any more",
+            &over,
+            &[(7_000, Locked(false)), (8_000, Talk(2))],
+            [&drains[..], &[(8_000, "key"), (8_000, "play 2 from 8150")]].concat(),
+        ),
+        (
+            "stopped while it is idle",
+            &[],
+            &[(100, Locked(true)), (500, Talk(1)), (1_100, Locked(false))],
+            vec![(1_100, "key"), (1_100, "play 1 from 1250")],
+        ),
+    ] {
+        let steps = [steps, after].concat();
+        check(what, settings(), &steps, &expected);
+    }
+    let played = play(settings(), &keyed);
+    assert_eq!(played.keying.seen(), Seen::LockedOut);
+    let problem = played.keying.problem(played.end);
+    assert!(problem.is_some_and(|p| p.contains("guardian keeps")));
+}
+
+#[test]
+fn an_identification_is_not_begun_again_for_ever() {
+    let every = |penalty| {
+        let mut settings = with_tones(|tones| tones.ident_every = Some(ms(60_000)));
+        settings.keying.tot_penalty = ms(penalty);
+        settings
+    };
+    let talk = [
+        (0, Clear(true)),
+        (1_000, Talk(1)),
+        (2_000, Over),
+        (2_050, Drained),
+    ];
+    for (what, tot, after) in [
+        ("its sound never leaves the card", 120_000, &[][..]),
+        ("longer than the TOT", 15_000, &[]),
+        (
+            "the card goes",
+            15_000,
+            &[(3_000, Ready(false)), (3_100, Ready(true))],
+        ),
+        (
+            "the line goes",
+            15_000,
+            &[(3_000, Fault(true)), (3_100, Fault(false))],
+        ),
+        (
+            "the guardian stops it",
+            15_000,
+            &[(3_000, Locked(true)), (4_100, Locked(false))],
+        ),
+    ] {
+        for penalty in [0, 5_000] {
+            let mut settings = every(penalty);
+            settings.keying.tot = ms(tot);
+            let steps = [&talk[..], after, &[(900_000, Nothing)]].concat();
+            let played = play(settings, &steps);
+            let keyed = played.ordered.iter().filter(|(_, word)| word == "key");
+            assert_eq!(keyed.count(), 1, "{what}: {:?}", played.ordered);
+        }
+    }
+}
+
+#[test]
+fn after_the_tot_the_line_falls_even_without_a_penalty() {
+    let mut settings = settings();
+    settings.keying.tot_penalty = ms(0);
+    let steps = [
+        (0, Talk(1)),
+        (15_000, Nothing),
+        (15_000, Over),
+        (15_000, Does::LetGo),
+        (15_000, Talk(2)),
+        (17_000, Nothing),
+    ];
+    let played = play(settings, &steps);
+    let after = played.ordered.iter().filter(|(t, _)| *t > 15_000);
+    let after: Vec<_> = after.map(|(t, word)| (*t, word.as_str())).collect();
+    assert_eq!(after, [(16_000, "key"), (16_000, "play 2 from 16150")]);
 }
 
 #[test]
@@ -648,6 +850,15 @@ fn what_is_wrong_is_said() {
     assert_eq!(problem(&[(0, Nothing)]), "");
     assert!(problem(&[(0, Ready(false))]).contains("not there"));
     assert!(problem(&[(0, Fault(true))]).contains("does not do what it is told"));
+    let down = [(0, Line(false)), (5_000, Talk(1))];
+    assert_eq!(problem(&[&down[..], &[(5_900, Nothing)]].concat()), "");
+    assert!(problem(&[&down[..], &[(6_000, Nothing)]].concat()).contains("stays down"));
+    assert_eq!(
+        problem(&[&down[..], &[(5_020, Line(true)), (6_000, Nothing)]].concat()),
+        ""
+    );
+    let no_line = [(5_000, Talk(1)), (9_000, Nothing)];
+    assert_eq!(problem(&no_line), "");
     let off = [
         (0, Talk(1)),
         (10, Line(true)),

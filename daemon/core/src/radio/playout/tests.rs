@@ -263,13 +263,29 @@ fn depth_goes_up_at_once_and_down_slowly_and_outlives_the_transmission() {
     assert!((78..=80).contains(&target(&rig)), "{}", target(&rig));
     let before = rig.playout.adaptation();
     let mut rig = Rig::after(before, 0);
-    let calm: Vec<_> = (0..50 * 10).map(|seq| (seq, 0)).collect();
+    let calm: Vec<_> = (0..50 * 4).map(|seq| (seq, 0)).collect();
     rig.play(&twenties(&calm), MINUTE);
     assert_eq!(rig.concealed(), 0);
     assert!((58..=62).contains(&target(&rig)), "{}", target(&rig));
     let mut rig = Rig::after(before, 0);
     let calm: Vec<_> = (0..50 * 60).map(|seq| (seq, 0)).collect();
     rig.play(&twenties(&calm), 2 * MINUTE);
+    assert_eq!(target(&rig), 20);
+}
+
+#[test]
+fn one_packet_150_ms_late_costs_nothing_any_more_after_half_a_minute() {
+    let target = |rig: &Rig| rig.playout.adaptation().target() / MS;
+    let talk = |seconds: u64| {
+        let mut late: Vec<_> = (0..50 * seconds).map(|seq| (seq, 0)).collect();
+        late[10].1 = 150;
+        twenties(&late)
+    };
+    let mut rig = Rig::new(Settings::default(), 0);
+    rig.play(&talk(1), MINUTE);
+    assert!((150..=160).contains(&target(&rig)), "{}", target(&rig));
+    let mut rig = Rig::new(Settings::default(), 0);
+    rig.play(&talk(31), MINUTE);
     assert_eq!(target(&rig), 20);
 }
 
