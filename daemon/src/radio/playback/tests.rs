@@ -70,6 +70,10 @@ impl Rig {
 
     /// So many frames of 20 ms of a tone, as they come from a talker who began long ago.
     fn talks(&self, transmission: TransmissionId, frames: usize) {
+        self.talked(transmission, frames, Instant::now());
+    }
+
+    fn talked(&self, transmission: TransmissionId, frames: usize, at: Instant) {
         let mut encoder = Encoder::new(5, 24_000).unwrap();
         for n in 0..frames {
             let tone = |i| 0.3 * (TAU * 1000.0 * (n * FRAME + i) as f32 / 48_000.0).sin();
@@ -85,7 +89,7 @@ impl Rig {
                 route: RouteId(1),
                 transmission,
                 packet,
-                at: Instant::now(),
+                at,
             };
             self.taps.send(tap).unwrap();
         }
@@ -129,6 +133,32 @@ fn speech_is_held_back_for_the_lead_and_it_is_told_when_the_last_of_it_has_left_
     let last = *loud.last().unwrap() + 10 * MS;
     assert!(at + 15 * MS >= last, "{:?} too early", last - at);
     assert!(Instant::now() >= at);
+}
+
+#[test]
+fn what_has_gathered_while_a_talk_was_not_to_be_sent_is_not_sent_late() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.next(), READY);
+    rig.air.heard();
+    let transmission = TransmissionId(7);
+    let now = Instant::now();
+    rig.talked(transmission, 25, now - 300 * MS);
+    // They are there before the order.
+    let mut taken = 0;
+    while taken < 5 {
+        taken += rig.air.heard().len();
+        std::thread::sleep(MS);
+    }
+    let play = Order::Play {
+        transmission,
+        not_before: now,
+    };
+    rig.orders.send(play).unwrap();
+    rig.orders.send(Order::EndPlay).unwrap();
+    assert!(matches!(rig.next(), Event::Drained { .. }));
+    let heard = rig.air.heard();
+    let loud = |s: &f32| s.abs() > 0.02;
+    assert!(!heard.iter().any(|period| period.samples.iter().any(loud)));
 }
 
 #[test]
