@@ -327,8 +327,10 @@ fn check(files: &Files) -> Result<()> {
         })?;
     }
     // What is not there may yet be plugged in: no mistake.
+    let channels = guardian::check::channels(&settings, &roster);
     let wires: String = guardian::check::wires(&settings)?
         .iter()
+        .chain(&channels)
         .map(|wire| format!("\n  wires   {wire}"))
         .collect();
     show::say(&format!(

@@ -1,4 +1,4 @@
-//! `pttd check` on the wires: opened dry, unkeyed, and let go of. What a running guardian or a running pttd has is
+//! `pttd check` on wires and sound cards: opened dry, unkeyed, and let go of. What a running guardian or a running pttd has is
 //! not taken from them: they are asked.
 
 use std::path::{Path, PathBuf};
@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use pttd_core::authority::Roster;
 use pttd_hw::serial::{Levels, SerialPorts};
 use pttd_hw::spec::{CarrierSpec, SoundSpec};
-use pttd_hw::{AskSerial, HwError, Inputs, open_carrier, open_ptt};
+use pttd_hw::{
+    AskSerial, HwError, Inputs, gpio::open_lamp, open_capture, open_carrier, open_playback,
+    open_ptt,
+};
 
 use super::visit::Visit;
 use super::{Wires, lock};
 use crate::admin;
 use crate::config::Settings;
+use crate::config::radio::Follows;
 
 /// A line for each wire that says whether it is there.
 pub fn wires(settings: &Settings) -> Result<Vec<String>> {
@@ -48,9 +53,10 @@ pub fn wires(settings: &Settings) -> Result<Vec<String>> {
         }
     };
     if std::os::unix::net::UnixStream::connect(admin::socket(&settings.state.dir)).is_ok() {
-        let wired = settings.radio.len() + settings.desk.len() > 0;
-        let has = "carriers and buttons: the running pttd has them, see its /healthz".to_string();
-        told.extend(wired.then_some(has));
+        let wired = settings.radio.len() + settings.desk.len() + settings.lamp.len() > 0;
+        let has =
+            "sound cards, carriers, buttons and lamps: the running pttd has them, see its /healthz";
+        told.extend(wired.then(|| has.to_string()));
         return Ok(told);
     }
     let state = &settings.state.dir;
@@ -82,7 +88,66 @@ pub fn wires(settings: &Settings) -> Result<Vec<String>> {
             dry(&spec, sound, serial.clone()).err(),
         ));
     }
+    told.extend(cards(settings));
+    told.extend(
+        settings
+            .lamp
+            .iter()
+            .map(|lamp| match open_lamp(&lamp.line) {
+                Ok(_) => format!("lamp {} is there", lamp.line),
+                Err(why) => format!("lamp {}: warning: {why}", lamp.line),
+            }),
+    );
     Ok(told)
+}
+
+/// The box plays a simulated radio itself.
+fn cards(settings: &Settings) -> impl Iterator<Item = String> + '_ {
+    let radios = settings.radio.iter().map(|radio| {
+        let ways = (radio.receive, radio.transmit);
+        (radio.id.as_str(), &radio.sound, radio.side, ways)
+    });
+    let desks = settings.desk.iter();
+    let desks = desks.map(|desk| (desk.id.as_str(), &desk.sound, desk.side, (true, true)));
+    let real = radios
+        .chain(desks)
+        .filter(|(_, sound, ..)| **sound != SoundSpec::Simulated);
+    real.map(|(id, sound, side, (hears, plays))| {
+        let open = || {
+            let _capture = match hears {
+                true => Some(open_capture(sound, side, None)?),
+                false => None,
+            };
+            if plays {
+                open_playback(sound, side, None)?;
+            }
+            Ok(())
+        };
+        line("sound", id, sound, open().err())
+    })
+}
+
+/// A line for each radio, desk and lamp of a channel that there is not.
+pub fn channels(settings: &Settings, roster: &Roster) -> Vec<String> {
+    let radios = settings.radio.iter();
+    let radios = radios.map(|radio| (format!("the radio {}", radio.id.as_str()), &radio.channel));
+    let desks = settings.desk.iter();
+    let desks = desks.map(|desk| (format!("the desk {}", desk.id.as_str()), &desk.channel));
+    let lamps = settings.lamp.iter().filter_map(|lamp| match &lamp.follows {
+        Follows::Talk(channel) | Follows::Busy(channel) => {
+            Some((format!("the lamp {}", lamp.line), channel))
+        }
+        Follows::OnAir(_) | Follows::Uplink => None,
+    });
+    let all = radios.chain(desks).chain(lamps);
+    all.filter(|(_, channel)| !roster.channels.contains_key(*channel))
+        .map(|(who, channel)| {
+            format!(
+                "channel of {who}: warning: the roster has no {channel}: add it there, or to a box that runs by \
+                 pttd channel add {channel}"
+            )
+        })
+        .collect()
 }
 
 type Serial = Arc<AskSerial>;

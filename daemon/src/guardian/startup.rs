@@ -20,7 +20,7 @@ pub fn look_at(output: &Output) -> Result<(), HwError> {
                 }
             };
             match in_words(found, is_raspberry_pi()) {
-                Some(what) => tracing::warn!(radio, %ptt, what, "this PTT line is not safe"),
+                Some(what) => tracing::warn!(radio, %ptt, what, "this PTT line may not be safe"),
                 None => tracing::info!(radio, %ptt, "letting go of the PTT line unkeys"),
             }
         }
@@ -48,18 +48,20 @@ fn in_words(found: LetGo, raspberry_pi: bool) -> Option<String> {
     if !found.stays_output {
         return None;
     }
-    let cure = match (raspberry_pi, gpio::keeps_outputs()) {
+    Some(match (raspberry_pi, gpio::keeps_outputs()) {
         (true, Some(true) | None) => {
-            "add dtparam=strict_gpiod to config.txt, or pinctrl_bcm2835.persist_gpio_outputs=n to cmdline.txt, and \
-             boot again"
+            "when the guardian is killed while it is keyed it stays so until the next guardian starts: add \
+             dtparam=strict_gpiod to config.txt, or pinctrl_bcm2835.persist_gpio_outputs=n to cmdline.txt, and boot \
+             again"
         }
+        // Only by keying it could be seen at which level.
         (_, _) => {
-            "set the radio's own TOT, and give the line to a chip that lets go, or wire a watchdog into it"
+            "its chip leaves it an output when it is let go, and may leave it keyed when the guardian is killed, until \
+             the next one starts: kill -9 the guardian once while it is keyed into a dummy load, and set the radio's \
+             own TOT"
         }
-    };
-    Some(format!(
-        "when the guardian is killed while it is keyed it stays so until the next guardian starts: {cure}"
-    ))
+    }
+    .to_string())
 }
 
 fn is_raspberry_pi() -> bool {
@@ -91,6 +93,7 @@ mod tests {
         assert!(words.contains("persist_gpio_outputs=n"), "{words}");
         let words = in_words(stays, false).unwrap();
         assert!(!words.contains("dtparam"), "{words}");
+        assert!(words.contains("may leave it keyed"), "{words}");
     }
 
     #[test]

@@ -28,8 +28,7 @@ impl CardCapture {
         if let Some(card) = &found.card {
             mixer::set_capture(card, side, gain_db);
         }
-        let started = stream.pcm.start();
-        started.map_err(|e| stream.failed("starting", e))?;
+        stream.start()?;
         Ok(CardCapture {
             side: usize::from(side == Side::Right),
             samples: vec![0; PERIOD * stream.channels],

@@ -17,22 +17,37 @@ const OUTPUTS: [&str; 7] = [
     "playback",
     "master",
 ];
+/// Inputs, the one nearest to the wire first.
 const INPUTS: [&str; 3] = ["mic", "capture", "adc"];
+/// Switched off: they change levels behind our back.
+const NO_INPUTS: [&str; 3] = ["auto gain", "agc", "boost"];
 
 /// Before a receiver or a microphone is listened to.
 pub fn set_capture(card: &str, side: Side, gain_db: Option<f32>) {
+    let best = best(card, |element| {
+        (element.selem.has_capture_volume()).then(|| input(&element.name))?
+    });
     set(card, "capture", |element, set| {
-        capture(element, side, gain_db, set)
+        let gain = gain_db.filter(|_| best.as_ref() == Some(&element.name));
+        capture(element, side, gain, set)
     });
 }
 
 /// Before a transmitter or a speaker is played to.
 pub fn set_playback(card: &str, side: Side, gain_db: Option<f32>) {
-    // The best output there is gets the gain.
+    let best = best(card, |element| {
+        (element.selem.has_playback_volume()).then(|| rank(&element.name))?
+    });
+    set(card, "playback", |element, set| {
+        let gain = gain_db.filter(|_| best.as_ref() == Some(&element.name));
+        playback(element, side, gain, set)
+    });
+}
+
+/// The one element that gets the gain: two in a row would have it twice.
+fn best(card: &str, rank: impl Fn(&Element) -> Option<usize>) -> Option<String> {
     let best = each(card, |element, best: &mut Option<(usize, String)>| {
-        if let Some(rank) = rank(&element.name)
-            && element.selem.has_playback_volume()
-        {
+        if let Some(rank) = rank(element) {
             let this = Some((rank, element.name.clone()));
             *best = best
                 .take()
@@ -40,11 +55,7 @@ pub fn set_playback(card: &str, side: Side, gain_db: Option<f32>) {
         }
         Ok(())
     });
-    let best = best.ok().flatten().map(|(_, name)| name);
-    set(card, "playback", |element, set| {
-        let gain = gain_db.filter(|_| best.as_ref() == Some(&element.name));
-        playback(element, side, gain, set)
-    });
+    best.ok().flatten().map(|(_, name)| name)
 }
 
 struct Element<'a> {
@@ -59,7 +70,7 @@ fn capture(
     set: &mut Vec<String>,
 ) -> Result<()> {
     let lower = name.to_lowercase();
-    if lower.contains("auto gain") || lower.contains("agc") || lower.contains("boost") {
+    if NO_INPUTS.iter().any(|no| lower.contains(no)) {
         if selem.has_capture_switch() {
             selem.set_capture_switch_all(0)?;
         }
@@ -86,7 +97,7 @@ fn capture(
         }
         set.push(format!("{name} sidetone off"));
     }
-    if !INPUTS.iter().any(|input| lower.starts_with(input)) {
+    if input(name).is_none() {
         return Ok(());
     }
     if selem.has_capture_switch() {
@@ -144,6 +155,15 @@ fn rank(name: &str) -> Option<usize> {
     OUTPUTS.iter().position(|output| lower.starts_with(output))
 }
 
+/// How near the wire an input is; `None`: no input.
+fn input(name: &str) -> Option<usize> {
+    let lower = name.to_lowercase();
+    if NO_INPUTS.iter().any(|no| lower.contains(no)) {
+        return None;
+    }
+    INPUTS.iter().position(|input| lower.starts_with(input))
+}
+
 fn side_of(side: Side) -> Option<SelemChannelId> {
     match side {
         Side::Mono => None,
@@ -189,6 +209,10 @@ mod tests {
     fn the_last_stage_before_the_wire_gets_the_gain() {
         assert!(rank("Speaker") < rank("PCM"));
         assert!(rank("PCM") < rank("Master"));
+        assert!(input("Mic") < input("Capture"));
+        for no in ["Mic Boost", "Auto Gain Control", "PCM"] {
+            assert_eq!(input(no), None);
+        }
         for no in ["Mic", "Mic Boost", "Sidetone", "Auto Gain Control", "CD"] {
             assert_eq!(rank(no), None);
         }

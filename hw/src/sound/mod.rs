@@ -27,6 +27,10 @@ use crate::spec::{Side, SoundSpec};
 use crate::sysfs::{Card, Sysfs};
 use crate::{HwError, PATIENCE, PERIOD, PERIODS, RATE};
 
+/// A fob that was plugged in this moment may answer its first start with an xrun.
+const STARTS: u32 = 5;
+const START_AGAIN: Duration = Duration::from_millis(20);
+
 /// A card as the settings mean it, found on this machine now.
 struct Found {
     /// For alsa-lib, the most direct way first.
@@ -133,8 +137,17 @@ impl Stream {
         }
     }
 
-    /// After an xrun the card stands; it is made ready again. Anything else is for the caller to hear.
+    /// After an xrun the card stands; it is made ready again. Anything else is for the caller to hear, and so is a
+    /// card that still has to be after `until`.
     fn recover(&mut self, error: alsa::Error, until: Instant) -> Result<(), HwError> {
+        self.recovered(error, until)?;
+        match Instant::now() < until {
+            true => Ok(()),
+            false => Err(self.timed_out()),
+        }
+    }
+
+    fn recovered(&mut self, error: alsa::Error, until: Instant) -> Result<(), HwError> {
         match Errno::from_raw(error.errno()) {
             Errno::EINTR => Ok(()),
             Errno::EAGAIN => {
@@ -162,12 +175,26 @@ impl Stream {
     }
 
     fn prepare(&mut self) -> Result<(), HwError> {
-        // Capture is started by hand; playback by what is written.
-        let prepared = self.pcm.prepare().and_then(|()| match self.direction {
-            Direction::Capture => self.pcm.start(),
+        let prepared = self.pcm.prepare().map_err(|e| self.failed("restarting", e));
+        prepared.and_then(|()| match self.direction {
+            Direction::Capture => self.start(),
+            // By what is written.
             Direction::Playback => Ok(()),
-        });
-        prepared.map_err(|e| self.failed("restarting", e))
+        })
+    }
+
+    fn start(&self) -> Result<(), HwError> {
+        let mut started = self.pcm.start();
+        for _ in 1..STARTS {
+            let Err(error) = &started else { break };
+            if error.errno() != Errno::EPIPE as i32 {
+                break;
+            }
+            debug!(card = self.what, %error, "a fresh card does not start yet");
+            sleep(START_AGAIN);
+            started = self.pcm.prepare().and_then(|()| self.pcm.start());
+        }
+        started.map_err(|e| self.failed("starting", e))
     }
 
     fn failed(&self, doing: &str, error: alsa::Error) -> HwError {

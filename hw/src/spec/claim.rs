@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::{
     CarrierSpec, Cm108Device, Detector, GpioLine, LampSpec, PttSpec, SerialOutput, Side, SoundSpec,
 };
-use crate::sysfs::Sysfs;
+use crate::sysfs::{Card, Sysfs};
 use crate::{cm108, gpio};
 
 /// One physical thing that one radio, desk or lamp may have.
@@ -112,6 +112,7 @@ fn sound_claims_in(sysfs: &Sysfs, sound: &SoundSpec, side: Side) -> Vec<Claim> {
         },
         thing: Thing::Sound(format!("{direction} {name}"), side),
     };
+    let card_of = |name: &str| card_of(name, &sysfs.cards());
     let whole = |card: String| {
         vec![Claim {
             what: format!("the sound card {sound}"),
@@ -121,7 +122,19 @@ fn sound_claims_in(sysfs: &Sysfs, sound: &SoundSpec, side: Side) -> Vec<Claim> {
     match sound {
         // alsa-lib's names may stand for two different cards.
         SoundSpec::Pcm { capture, playback } => {
-            vec![shared(capture, "capture"), shared(playback, "playback")]
+            match (card_of(capture), card_of(playback)) {
+                (Some(one), Some(other)) if one == other => whole(one),
+                (one, other) => {
+                    let claim = |card: Option<String>, name, direction| match card {
+                        // One direction of it, but hardware opens once.
+                        Some(card) => whole(card),
+                        None => vec![shared(name, direction)],
+                    };
+                    let mut claims = claim(one, capture, "capture");
+                    claims.extend(claim(other, playback, "playback"));
+                    claims
+                }
+            }
         }
         // Each is its own.
         SoundSpec::Simulated => Vec::new(),
@@ -132,6 +145,26 @@ fn sound_claims_in(sysfs: &Sysfs, sound: &SoundSpec, side: Side) -> Vec<Claim> {
         }
         other => whole(other.to_string()),
     }
+}
+
+/// The card that a name of alsa-lib's stands for the hardware of: `hw:Device`, `plughw:CARD=Device,DEV=0`, `hw:1,0`.
+/// Other devices of a card are things of their own.
+fn card_of(name: &str, cards: &[Card]) -> Option<String> {
+    let (kind, rest) = name.split_once(':')?;
+    if !["hw", "plughw"].contains(&kind) {
+        return None;
+    }
+    let mut parts = rest.split(',').map(|part| match part.split_once('=') {
+        Some((_, value)) => value,
+        None => part,
+    });
+    let id = parts.next()?;
+    if parts.any(|device| device != "0") {
+        return None;
+    }
+    let by_number = |card: &&Card| Some(card.number) == id.parse().ok();
+    let found = cards.iter().find(by_number).map_or(id, |card| &card.id);
+    Some(format!("card:{found}"))
 }
 
 pub fn lamp_claims(lamp: &LampSpec) -> Vec<Claim> {
@@ -164,6 +197,16 @@ mod tests {
         let sound = |text: &str| sound_claims_in(&sysfs, &text.parse().unwrap(), Side::Mono);
         assert!(sound("usb:1-1.2")[0].clashes(&sound("card:Device")[0]));
         assert!(!sound("usb:1-1.2")[0].clashes(&sound("card:vc4hdmi")[0]));
+        for name in [
+            "pcm:hw:Device",
+            "pcm:plughw:CARD=Device,DEV=0",
+            "pcm:hw:1,0",
+        ] {
+            assert!(sound(name)[0].clashes(&sound("card:Device")[0]), "{name}");
+        }
+        for name in ["pcm:hw:Device,1", "pcm:hw:vc4hdmi", "pcm:Device"] {
+            assert!(!sound(name)[0].clashes(&sound("card:Device")[0]), "{name}");
+        }
         let ptt = |text: &str| {
             ptt_claims_in(
                 &sysfs,

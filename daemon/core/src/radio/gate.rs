@@ -21,6 +21,8 @@ mod tests;
 pub const FRAME: usize = 960;
 /// How much is kept.
 const KEPT: usize = 4 * RATE as usize;
+/// How far ahead an end may lie: the floor's longest grace, 3 s, and what the order is on its way.
+const LONGEST_END: i64 = 7 * RATE as i64 / 2;
 /// Where sound is cut, it fades for 2.5 ms.
 const EDGE: i64 = 120;
 
@@ -106,10 +108,9 @@ impl Gate {
     pub fn end(&mut self, until: Instant) {
         let until = self.clock.sample_at(until);
         if let Some(sending) = &mut self.sending {
-            // The order is on its way for less than this.
             sending
                 .end
-                .get_or_insert(until.min(self.head + i64::from(RATE) / 2));
+                .get_or_insert(until.min(self.head + LONGEST_END));
         }
     }
 

@@ -4,12 +4,13 @@
 //! ```text
 //!              Key                 lease over
 //!   Unkeyed ─────────> Keyed ────────────────────> Lapsed
-//!    ^  ^   Unkey,     │  ^ ^          Key          │ │
-//!    │  └───Gone───────┘  │ └───(same key-down)─────┘ │
+//!    ^                 │  ^ ^   Unkey, Gone         │ │
+//!    │                 │  │ │          Key          │ │
+//!    │                 │  │ └───(same key-down)─────┘ │
 //!    │                    │ Key: longer lease         │
 //!    │                    v                           │
 //!    │                  longest key-down ──> Locked   │
-//!    └──── no Key for a second ────────────────┴──────┘
+//!    └──── no Key for a second, 300 ms after Unkey ───┘
 //! ```
 //! Stop leads to Locked from anywhere.
 //!
@@ -27,6 +28,10 @@ mod tests;
 pub const MARGIN: Duration = Duration::from_secs(5);
 /// No order for so long, the longest lease there is, and whoever orders next begins anew.
 pub const SILENCE: Duration = Duration::from_secs(1);
+
+/// Keyed again so soon after it was unkeyed, it is the same key-down: a sound card that stutters has pttd unkey each
+/// time, and must not stretch the TOT.
+pub const STUTTER: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -68,7 +73,7 @@ enum State {
         since: Instant,
         until: Instant,
     },
-    /// Orders that come back soon go on with the same key-down: late ones must not stretch the TOT.
+    /// Not keyed. Orders that come back soon go on with the same key-down: late ones must not stretch the TOT.
     Lapsed {
         since: Instant,
         forget: Instant,
@@ -131,12 +136,15 @@ impl Lease {
                     },
                 }
             }
-            (State::Keyed { .. }, Input::Unkey | Input::Gone) => {
+            (State::Keyed { since, .. }, Input::Unkey | Input::Gone) => {
                 self.outputs.push_back(Output::Set(false));
-                State::Unkeyed
+                let forget = now + STUTTER;
+                State::Lapsed { since, forget }
             }
-            (State::Unkeyed | State::Lapsed { .. }, Input::Unkey | Input::Gone) => State::Unkeyed,
-            (state @ State::Locked { .. }, Input::Unkey | Input::Gone) => state,
+            (
+                state @ (State::Unkeyed | State::Lapsed { .. } | State::Locked { .. }),
+                Input::Unkey | Input::Gone,
+            ) => state,
             (State::Keyed { .. }, Input::Stop) => {
                 self.outputs.extend([Output::Set(false), Output::Locked]);
                 let until = now + SILENCE;

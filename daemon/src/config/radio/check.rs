@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pttd_hw::spec::{Claim, carrier_claims, lamp_claims, ptt_claims, sound_claims};
+use pttd_hw::spec::{Claim, SoundSpec, carrier_claims, lamp_claims, ptt_claims, sound_claims};
 
 use super::Follows;
 use crate::config::Settings;
@@ -86,8 +86,31 @@ pub(in crate::config) fn check(settings: &Settings, file: &TomlFile) -> Result<(
         }
     }
 
+    let gains_of = |section, index, sound: &SoundSpec, gains: [Option<f32>; 2]| {
+        let has_no_controls = matches!(sound, SoundSpec::Pcm { .. });
+        match ["capture_db", "playback_db"]
+            .iter()
+            .zip(gains)
+            .find(|(_, gain)| gain.is_some())
+        {
+            Some((key, _)) if has_no_controls => {
+                let what = format!(
+                    "{key} sets the control of a card, and {sound} is a name of ALSA's: set the level there (alsamixer), \
+                     or name the card"
+                );
+                Err(file.mistake_at(&at(section, index, key), what))
+            }
+            _ => Ok(()),
+        }
+    };
+    for (n, desk) in desks.iter().enumerate() {
+        gains_of("desk", n, &desk.sound, [desk.capture_db, desk.playback_db])?;
+    }
+
     for (index, radio) in radios.iter().enumerate() {
         let id = radio.id.as_str();
+        let gains = [radio.capture_db, radio.playback_db];
+        gains_of("radio", index, &radio.sound, gains)?;
         let mistake = |key, what| Err(file.mistake_at(&at("radio", index, key), what));
         if !radio.receive && !radio.transmit {
             let what = format!(

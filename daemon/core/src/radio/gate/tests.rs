@@ -194,6 +194,20 @@ fn nothing_received_after_the_end_goes_out() {
 }
 
 #[test]
+fn an_end_as_far_ahead_as_the_longest_grace_is_kept_and_no_other() {
+    for (ahead, sent) in [(1_000, 1_000), (3_000, 3_000), (60_000, 3_500)] {
+        let mut rig = Rig::new(0.0, 0.0);
+        rig.run(100);
+        rig.begin(0.0, false);
+        rig.end(-f64::from(ahead));
+        rig.run(sent / 10 - 1);
+        assert!(!rig.done, "{ahead} ms ahead: cut early");
+        rig.run(3);
+        assert!(rig.done, "{ahead} ms ahead: not at its end");
+    }
+}
+
+#[test]
 fn a_transmission_fades_in_and_out() {
     let mut rig = Rig::new(0.0, 0.0);
     // The staircase falls back to 0 once a second; here it does not.

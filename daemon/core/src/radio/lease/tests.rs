@@ -118,6 +118,33 @@ fn unkeying_and_a_client_that_is_gone_count_at_once() {
 }
 
 #[test]
+fn a_sound_card_that_stutters_does_not_stretch_the_tot() {
+    let ms = Duration::from_millis;
+    for (what, pause, locks) in [
+        ("at once", ms(0), true),
+        ("soon", ms(299), true),
+        ("another key-down", ms(300), false),
+    ] {
+        for end in [Input::Unkey, Input::Gone] {
+            let mut rig = Rig::new();
+            let began = rig.now;
+            while rig.now < began + TOT + MARGIN {
+                rig.key();
+                rig.wait(ms(100));
+                rig.give(end);
+                // Said twice, it is not kept longer.
+                rig.give(end);
+                assert!(!rig.line, "{what}");
+                rig.wait(pause);
+            }
+            rig.key();
+            assert_eq!(rig.lease.is_locked(), locks, "{what}, {end:?}");
+            assert_eq!(rig.line, !locks, "{what}, {end:?}");
+        }
+    }
+}
+
+#[test]
 fn past_its_tot_it_is_locked_until_orders_are_silent() {
     let mut rig = Rig::new();
     rig.orders(TOT + MARGIN - EVERY);
@@ -222,23 +249,23 @@ fn any_step() -> impl Strategy<Value = Step> {
 struct Watcher {
     /// When the newest order was said.
     said: Option<Instant>,
-    /// The first moment of this key-down, and when the line last fell.
+    /// The first moment of this key-down, and when it is over for good: the line has fallen.
     since: Option<Instant>,
-    fell: Option<Instant>,
+    forget: Option<Instant>,
 }
 
 impl Watcher {
     fn look(&mut self, rig: &Rig, settings: Settings) -> Result<(), TestCaseError> {
         let Settings { lease, tot } = settings;
         let now = rig.now;
-        if self.fell.is_some_and(|fell| fell + SILENCE <= now) {
+        if self.forget.is_some_and(|forget| forget <= now) {
             self.since = None;
         }
         if !rig.line {
-            self.fell = self.fell.or(Some(now));
+            self.forget = self.forget.or(Some(now + SILENCE));
             return Ok(());
         }
-        self.fell = None;
+        self.forget = None;
         let since = *self.since.get_or_insert(now);
         let said = self.said.map(|said| said + lease);
         let due = rig.lease.poll_timeout();
@@ -267,7 +294,7 @@ proptest! {
         let mut rig = Rig::new();
         rig.lease = Lease::new(settings);
         rig.drain();
-        let mut watcher = Watcher { said: None, since: None, fell: None };
+        let mut watcher = Watcher { said: None, since: None, forget: None };
         for step in steps {
             let mut key = |rig: &mut Rig, ago: i64| {
                 let ms = Duration::from_millis(ago.unsigned_abs());
@@ -306,8 +333,9 @@ proptest! {
                         _ => Input::Unkey,
                     });
                     prop_assert!(!rig.line);
-                    // Whoever orders it down begins anew, unless it is locked.
-                    watcher.since = None;
+                    // Whoever orders it down begins anew, but not at once; unless it is locked.
+                    watcher.forget = watcher.forget.or(Some(rig.now + STUTTER));
+                    watcher.look(&rig, settings)?;
                 }
             }
         }
