@@ -79,7 +79,7 @@ export const words = {
   toneTitle: (name) => `Test tone on ${name}?`,
   toneWords: (name, channel) => `${name} transmits 1 kHz on the air for 5 s, to everyone on its frequency. It does so only while ${channel} is idle.`,
   toneGo: (name) => `Transmit on ${name}`,
-  silence: 'Silence for',
+  silence: 'Silence',
   silenceLabel: (name) => `Silence the receiver of ${name} for`,
   minutes: (n) => `${n} min`,
   lift: (ms) => `Hear it again (${clock(ms)})`,

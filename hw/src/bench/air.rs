@@ -32,6 +32,9 @@ const MOST_CLIENTS: usize = 16;
 const CAPTURE_QUEUE: usize = 24 << 10;
 /// Running later than this, the clock stops instead of catching up.
 const TOO_LATE: Duration = Duration::from_millis(30);
+/// Whoever plays has two periods waiting, and may fill up after each: a card that played more of them in one go
+/// would run dry by its own fault, and would blame the radio for it.
+const TOO_LATE_TO_PLAY: Duration = Duration::from_millis(10);
 
 /// One period as the handheld heard it.
 #[derive(Clone, Debug)]
@@ -394,10 +397,14 @@ impl State {
     }
 
     fn run_clocks(&mut self, now: Instant) {
-        let late = now.saturating_duration_since(self.capture.next().min(self.playback.next()));
-        if late > TOO_LATE {
-            self.capture.skip(late);
-            self.playback.skip(late);
+        for (clock, most) in [
+            (&mut self.capture, TOO_LATE),
+            (&mut self.playback, TOO_LATE_TO_PLAY),
+        ] {
+            let late = now.saturating_duration_since(clock.next());
+            if late > most {
+                clock.skip(late);
+            }
         }
         while self.capture.next() <= now {
             self.capture.tick();
