@@ -106,7 +106,7 @@ fn orders_that_waited_for_a_guardian_that_slept_key_nothing() -> Result<()> {
     let mut client = Client::run(&guarded.socket())?;
     guarded.signal(Signal::SIGSTOP)?;
     client.key("hall")?;
-    // An order grows old by time alone.
+    // Nothing happens: the order grows old.
     std::thread::sleep(2 * LEASE);
     guarded.signal(Signal::SIGCONT)?;
     client.hears("ack", |_| true)?;
@@ -136,9 +136,7 @@ fn past_its_tot_a_radio_is_unkeyed_whatever_is_ordered() -> Result<()> {
     let enough = Instant::now() + 3 * SOON / 2;
     client.key_until("hall", || Instant::now() >= enough)?;
     assert!(!air.is_keyed());
-    client.hears("line", |line| {
-        line["radio"] == "hall" && line["locked"] == false
-    })?;
+    client.hears("line", |line| line["locked"] == false)?;
     client.key_until("hall", || air.is_keyed())?;
     Ok(())
 }
