@@ -64,9 +64,11 @@ async fn every_document_the_api_describes_is_there_for_an_admin() -> Result<()> 
     let anna = site.api("anna").await?;
     let document = anna.get("/openapi.json").await?;
     let paths = document["paths"].as_object().context("paths")?;
+    // Only what has an end: the live lines of the radios go on for ever, and the pages read them.
+    let is_json = |get: &Value| get["responses"]["200"]["content"]["application/json"].is_object();
     let lists = paths
         .iter()
-        .filter(|(path, methods)| !path.contains('{') && methods.get("get").is_some());
+        .filter(|(path, methods)| !path.contains('{') && methods.get("get").is_some_and(is_json));
     let mut asked = 0;
     for (path, _) in lists {
         let path = path.strip_prefix("/api/v1").context("below /api/v1")?;
