@@ -13,8 +13,8 @@
 //! ```
 //! Keyed from Lead to Tail. The TOT counts from the key-down, through however many talks. After it, whoever
 //! talked has to let go, and then the penalty runs. A line that fails, or sound that goes, unkeys at once; when it is
-//! back, a talk that runs is taken up, but not within [`REST`], and as the same key-down: what fails each time it is
-//! keyed is not keyed in bursts, nor for ever.
+//! back, a talk that runs is taken up, but not within [`REST`], and as the same key-down: what fails each time
+//! it is keyed is not keyed in bursts, nor for ever.
 //!
 //! Key orders reach [`AHEAD`] into the future and never past the TOT: with nobody renewing them the transmitter goes off.
 //! A desk is never keyed: no lead, no tail, no TOT.
@@ -39,6 +39,9 @@ pub const AHEAD: Duration = Duration::from_millis(200);
 pub const RENEW: Duration = Duration::from_millis(50);
 /// How long it stays down at least after a failure or the TOT: longer than the guardian takes for one key-down.
 const REST: Duration = Duration::from_secs(1);
+/// The same after its card was lost: less than a card takes to come back, or whoever talks by then would not be heard
+/// from the beginning.
+const REST_OF_CARD: Duration = Duration::from_millis(400);
 /// What is keyed again so soon counts as one key-down, as the guardian counts it, ...
 const SAME: Duration = Duration::from_millis(400);
 /// ... and so soon after a failure.
@@ -203,7 +206,11 @@ impl Keying {
             ) => {
                 if !self.is_able() {
                     if self.keyed.is_some() {
-                        self.rests = Some(now + REST);
+                        let rest = match input {
+                            Input::Ready(_) => REST_OF_CARD,
+                            _ => REST,
+                        };
+                        self.rests = Some(now + rest);
                     }
                     self.give_up(SAME_AFTER_FAILURE, now);
                     self.state = State::Idle;
