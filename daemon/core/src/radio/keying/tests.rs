@@ -454,7 +454,7 @@ fn a_line_that_fails_each_time_is_not_keyed_in_bursts_nor_past_the_tot() {
         assert!(apart && keyed.len() >= 12, "{keyed:?}");
         // While it is keyed, or when it would be keyed next.
         let ended = at("timed out 1");
-        assert!(matches!(ended[..], [15_000..=15_050]), "{ended:?}");
+        assert!(matches!(ended[..], [15_000..=15_400]), "{ended:?}");
     }
     let steps = [
         (0, Talk(1)),
